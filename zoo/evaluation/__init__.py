@@ -1,0 +1,1 @@
+"""The scores that each field reports, by the field's own scorers."""

@@ -1,0 +1,1 @@
+"""From a run to a model home: SavedModel, audit, warm-up requests, card."""

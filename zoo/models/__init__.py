@@ -1,0 +1,1 @@
+"""The families: one file each, with its Config, its PRESETS and its keras.Model."""

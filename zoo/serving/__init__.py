@@ -1,0 +1,1 @@
+"""The embedded server and its client; knows SavedModels and floor 0, no other room."""

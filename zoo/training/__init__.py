@@ -1,0 +1,1 @@
+"""Schedules, losses, the loop, its step on each backend, checkpoints."""
