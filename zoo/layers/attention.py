@@ -1,0 +1,147 @@
+"""Multi-head attention: self, cross, causal, cached, padded; the one attention of every family.
+
+Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo.layers.dropout import Dropout
+
+
+def visible_keys(mask: Any) -> Any:
+    """A mask under which each query sees something: where all keys are hidden, all are shown.
+
+    A softmax over nothing is NaN in some fused kernels. The output of such a row means nothing, but it is finite.
+
+    Args:
+        mask: bool [B, 1 or H, T or 1, S], True = may be attended to.
+    """
+    return ops.logical_or(mask, ops.logical_not(ops.any(mask, axis=-1, keepdims=True)))
+
+
+def causal_mask(length: int) -> Any:
+    """bool [1, 1, T, T]: query t sees keys 0 to t."""
+    positions = ops.arange(length)
+    return (positions[None, :] <= positions[:, None])[None, None]
+
+
+class Attention(keras.layers.Layer):
+    """Scaled dot-product attention with H heads of width D / H.
+
+    The framework's fused product runs (`keras.ops.dot_product_attention`) unless weights are asked for or attention
+    dropout is active in training: then the same projections go through the plain product.
+
+    Args:
+        width: D, of the input and the output.
+        heads: H; must divide D.
+        dropout: rate on the attention weights in training.
+        seed_generator: the model's generator, for initial weights and dropout.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        seed_generator: keras.random.SeedGenerator | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % heads:
+            raise ValueError(f"{heads} heads do not divide the width {width}.")
+        self.width, self.heads, self.head_width = width, heads, width // heads
+        initializer = keras.initializers.GlorotUniform(seed=seed_generator)
+        dense = {"units": width, "kernel_initializer": initializer, "dtype": self.dtype_policy}
+        self.query = keras.layers.Dense(name="query", **dense)
+        self.key = keras.layers.Dense(name="key", **dense)
+        self.value = keras.layers.Dense(name="value", **dense)
+        self.output_projection = keras.layers.Dense(name="output", **dense)
+        self.dropout = None
+        if dropout:
+            self.dropout = Dropout(dropout, seed_generator, name="weights_dropout", dtype=self.dtype_policy)
+
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.query, self.key, self.value, self.output_projection):
+            layer.build((None, None, self.width))
+        self.built = True
+
+    def split_heads(self, x: Any) -> Any:
+        """[B, T, D] -> [B, T, H, D / H]."""
+        return ops.reshape(x, (-1, ops.shape(x)[1], self.heads, self.head_width))
+
+    def project_memory(self, memory: Any) -> tuple[Any, Any]:
+        """Keys and values [B, S, H, D / H] of a memory [B, S, D]; computed once, used by every step."""
+        return self.split_heads(self.key(memory)), self.split_heads(self.value(memory))
+
+    def attend(self, x: Any, keys: Any, values: Any, mask: Any, training: bool = False, weights: bool = False) -> Any:
+        """Queries made of x [B, T, D] over ready keys and values [B, S, H, D / H].
+
+        Args:
+            mask: bool, broadcastable to [B, H, T, S], True = may be attended to.
+            weights: return (output [B, T, D], weights [B, H, T, S]) instead of the output alone.
+        """
+        queries = self.split_heads(self.query(x))
+        mask = visible_keys(mask)
+        dropout = self.dropout if training else None
+        if weights or dropout is not None:
+            mixed, attention = self._plain_product(queries, keys, values, mask, dropout)
+        else:
+            mixed, attention = ops.dot_product_attention(queries, keys, values, mask=mask), None
+        out = self.output_projection(ops.reshape(mixed, (-1, ops.shape(x)[1], self.width)))
+        return (out, attention) if weights else out
+
+    def _plain_product(self, queries: Any, keys: Any, values: Any, mask: Any, dropout: Dropout | None) -> Any:
+        scores = ops.einsum("bthd,bshd->bhts", queries, keys)
+        scores = ops.cast(scores, "float32") * self.head_width**-0.5
+        attention = ops.softmax(ops.where(mask, scores, -1e30))
+        used = dropout(attention, training=True) if dropout is not None else attention
+        return ops.einsum("bhts,bshd->bthd", ops.cast(used, values.dtype), values), attention
+
+    def call(self, x: Any, mask: Any, memory: Any = None, training: bool = False, weights: bool = False) -> Any:
+        """x [B, T, D] attends to itself, or to memory [B, S, D].
+
+        Args:
+            mask: bool, broadcastable to [B, H, T, S], True = may be attended to (padding and causality in one).
+        """
+        keys, values = self.project_memory(x if memory is None else memory)
+        return self.attend(x, keys, values, mask, training=training, weights=weights)
+
+    def step(self, x: Any, position: Any, keys: Any, values: Any) -> tuple[Any, Any, Any]:
+        """Causal self-attention of K new tokens a row, over a cache.
+
+        Args:
+            x: [R, K, D], the tokens at positions position .. position + K - 1 of their row.
+            position: int32 [R].
+            keys, values: the cache [R, T, H, D / H]; places at and after `position` are overwritten or hidden.
+
+        Returns:
+            output [R, K, D] and the new cache.
+        """
+        new_keys, new_values = self.project_memory(x)
+        places = ops.arange(ops.shape(keys)[1], dtype="int32")  # [T]
+        queries_at = position[:, None] + ops.arange(ops.shape(x)[1], dtype="int32")  # [R, K]
+        hit = places[None, None, :] == queries_at[:, :, None]  # [R, K, T]
+        written = ops.any(hit, axis=1)[:, :, None, None]  # [R, T, 1, 1]
+        hit = ops.cast(hit, keys.dtype)
+        keys = ops.where(written, ops.einsum("rkt,rkhd->rthd", hit, new_keys), keys)
+        values = ops.where(written, ops.einsum("rkt,rkhd->rthd", hit, new_values), values)
+        mask = (places[None, None, :] <= queries_at[:, :, None])[:, None]  # [R, 1, K, T]
+        return self.attend(x, keys, values, mask), keys, values
+
+    def step_memory(self, x: Any, keys: Any, values: Any, mask: Any) -> Any:
+        """Cross-attention of K new tokens a row over a memory that the N hypotheses of a sentence share.
+
+        Args:
+            x: [B * N, K, D]; row r belongs to memory row r // N.
+            keys, values: [B, S, H, D / H], as `project_memory` gave them.
+            mask: bool [B, S], True = real.
+        """
+        rows, tokens = ops.shape(x)[0], ops.shape(x)[1]
+        queries = ops.reshape(x, (ops.shape(keys)[0], -1, self.width))  # [B, N * K, D]: no copy of the memory
+        out = self.attend(queries, keys, values, mask[:, None, None, :])
+        return ops.reshape(out, (rows, tokens, self.width))

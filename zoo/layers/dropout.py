@@ -1,0 +1,37 @@
+"""Dropout that draws from the one seed generator of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Dropout(keras.layers.Layer):
+    """Zero values at random in training and scale the rest up (Srivastava et al., 2014).
+
+    `keras.layers.Dropout` makes a seed generator for each layer, whose automatic name differs between processes and
+    whose state no Keras file keeps. Here all layers of a model share one generator, which a checkpoint can name.
+
+    Args:
+        rate: share of values that become zero, in [0, 1).
+        seed_generator: the model's generator.
+        whole_rows: drop all values of a row together (drop path, Huang et al., 2016), instead of each for itself.
+    """
+
+    def __init__(
+        self, rate: float, seed_generator: keras.random.SeedGenerator, whole_rows: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.whole_rows = whole_rows
+        self.seed_generator = seed_generator
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """x [B, …] -> the same shape and dtype."""
+        if not training or self.rate == 0:
+            return x
+        noise_shape = (ops.shape(x)[0], *[1] * (len(x.shape) - 1)) if self.whole_rows else None
+        return keras.random.dropout(x, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
