@@ -21,7 +21,7 @@ def types_of(kind: type) -> dict[str, Any]:
 def convert(value: Any, kind: Any) -> Any:
     """Returns a TOML value as the annotated type.
 
-    Known types: bool, int, float (an int will do), str, None, list[X], tuple[X, ...], dict[str, X], unions of them, Any.
+    Known types: bool, int, float (an int will do), str, None, list[X], tuple[X, ...], dict[str, X], Any, and unions.
 
     Raises: Mismatch.
     """

@@ -1,0 +1,52 @@
+# Each target creates .venv and installs what it needs, once; the stamps in .venv say what is installed.
+# TEXT="A dog runs." of `make run` is translated by the shipped model.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+export ZOO_TEXT := $(value TEXT)
+
+run_extras := tensorflow
+test_extras := tensorflow,jax,test
+test-all_extras := tensorflow,jax,torch,test
+bench_extras := tensorflow,torch,bench
+lint_extras := lint
+
+.PHONY: run test test-all parity bench lint clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/python -m apps.run $${ZOO_TEXT:+--text "$$ZOO_TEXT"}
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -q -m "not slow" --durations=15
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not slow" --durations=5 tests/layers tests/models tests/decoding
+
+test-all: $(VENV)/test-all.stamp
+	$(BIN)/python -m pytest -q --durations=15
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
+
+parity: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -v -m parity
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m apps.bench train
+	$(BIN)/python -m apps.bench decode
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build zoo.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$($*_extras)]"
+	touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or later was found; name one: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
