@@ -1,0 +1,192 @@
+"""Tables of examples: line-aligned text files, TSV, CSV and JSON lines, plain or compressed (.gz, .bz2, .xz).
+
+A table streams: it never holds more than one row, may be read again and again, and says of every example where it came
+from, so that each complaint can name file and line.
+"""
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zoo.data.textfiles import format_of, read_lines, survey
+from zoo.errors import UserError, nearest
+
+
+class Example(NamedTuple):
+    """One row: its value in each column of the task, and the place it came from as ``file:line``."""
+
+    values: dict[str, Any]
+    place: str
+
+
+class Table(ABC):
+    """Rows that can be read more than once.
+
+    Attributes:
+        columns: names of the values in each example.
+        files: what the rows are read from (for fingerprints); empty if they are made.
+        rows: how many there are, as far as known before reading; None if not.
+    """
+
+    columns: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    rows: int | None = None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Example]:
+        """Read from the first row on. UserError names the place of what cannot be read."""
+
+
+def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, str]) -> Table:
+    """Open the user's files as a table.
+
+    Args:
+        files: a mapping of columns to line-aligned files (line n of each belongs to row n), or one path of a .tsv,
+            .csv or .jsonl file; any of them may be compressed (.gz, .bz2, .xz).
+        columns: for each column of the task, the name of the column in the file or its 0-based number. In TSV and
+            CSV, names mean that the first line is a header, numbers that there is none.
+
+    Every file is looked through once here, so that what is missing, empty, not UTF-8, or of unequal length is a
+    UserError now and not after hours.
+
+    - A blank line of line-aligned files is a row with an empty value; in the other formats it is no row.
+    - CSV follows RFC 4180: fields may be quoted, and then hold commas, line ends and doubled quotation marks.
+    - TSV is never quoted (as its registration text/tab-separated-values says, and as parallel corpora come): a
+      quotation mark is a character like any other, so that a single one cannot swallow the lines after it.
+    - JSON lines hold one object each; values may be of any type.
+    """
+    if isinstance(files, Mapping):
+        paths = {column: Path(files[_known(name, files, "the files given")]) for column, name in columns.items()}
+        return _aligned(paths)
+    path = Path(files)
+    reader = _FORMATS.get(format_of(path))
+    if reader is None:
+        raise UserError(
+            "the name of the file does not tell its format",
+            where=str(path),
+            remedy="One file must be .tsv, .csv or .jsonl (also .gz, .bz2, .xz); text files are given one a column.",
+        )
+    lines = survey(path)
+    return reader(path, columns, lines)
+
+
+def _known(name: str, known: Collection[str], where: str) -> str:
+    """`name`, if it is among the known ones; else the UserError that lists what there is."""
+    if name not in known:
+        raise UserError(f'no column "{name}". There are: {", ".join(known)}.{nearest(name, known)}', where=where)
+    return name
+
+
+def _aligned(paths: Mapping[str, Path]) -> Table:
+    counts = {path: survey(path) for path in paths.values()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{path} has {count:,} lines" for path, count in counts.items())
+        raise UserError(
+            f"line-aligned files must have equally many lines: {listed}",
+            where=" and ".join(str(path) for path in counts),
+            remedy="Line n of each file belongs to row n. Was one of them cut, or were blank lines removed from it?",
+        )
+    return AlignedLines(paths, next(iter(counts.values())))
+
+
+class AlignedLines(Table):
+    """Line n of every file makes row n."""
+
+    def __init__(self, paths: Mapping[str, Path], rows: int) -> None:
+        self.columns = tuple(paths)
+        self.files = tuple(paths.values())
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[Example]:
+        lines = zip(*(read_lines(path) for path in self.files), strict=True)
+        for number, values in enumerate(lines, 1):
+            yield Example(dict(zip(self.columns, values, strict=True)), f"{self.files[0]}:{number}")
+
+
+class Delimited(Table):
+    """TSV or CSV. `columns` name the fields of the header, or all of them are numbers and there is no header."""
+
+    def __init__(self, path: Path, columns: Mapping[str, str], dialect: Mapping[str, Any], lines: int) -> None:
+        self.columns = tuple(columns)
+        self.files = (path,)
+        self._dialect = dialect
+        self._header = not all(str(name).isdecimal() for name in columns.values())
+        if not self._header:
+            self._fields = [int(name) for name in columns.values()]
+        else:
+            header = next(self._records(), ([], ""))[0]
+            self._fields = [header.index(_known(name, header, f"{path}:1")) for name in columns.values()]
+        if dialect is TSV:  # a quoted field of CSV may span lines, so only TSV is known by counting
+            self.rows = lines - self._header
+
+    def __iter__(self) -> Iterator[Example]:
+        records = self._records()
+        width = len(next(records)[0]) if self._header else None
+        for record, place in records:
+            if width is None:
+                width = max(len(record), max(self._fields) + 1)
+            if len(record) != width:
+                raise UserError(
+                    f"{len(record)} fields where {width} are expected",
+                    where=place,
+                    remedy="Every row needs as many fields as the first. A delimiter within a text must be removed "
+                    "(TSV) or the text quoted (CSV).",
+                )
+            values = [record[field] for field in self._fields]
+            yield Example(dict(zip(self.columns, values, strict=True)), place)
+
+    def _records(self) -> Iterator[tuple[list[str], str]]:
+        """Fields of each record that is not blank, and the place where it begins."""
+        path = self.files[0]
+        # The csv module wants line ends back: they may belong to a quoted field.
+        records = csv.reader((line + "\n" for line in read_lines(path)), strict=True, **self._dialect)
+        while True:
+            place = f"{path}:{records.line_num + 1}"
+            try:
+                record = next(records)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UserError(
+                    f"cannot be read as CSV ({error})",
+                    where=place,
+                    remedy="Is a quotation mark left open here, or not doubled within a quoted field?",
+                ) from None
+            if record:
+                yield record, place
+
+
+class JsonLines(Table):
+    """One JSON object a line; its other members are left aside."""
+
+    def __init__(self, path: Path, columns: Mapping[str, str], lines: int) -> None:
+        self.columns = tuple(columns)
+        self.files = (path,)
+        self.rows = lines
+        self._names = dict(columns)
+        next(iter(self), None)  # a wrong name of a column shows in the first row
+
+    def __iter__(self) -> Iterator[Example]:
+        for number, line in enumerate(read_lines(self.files[0]), 1):
+            if not line.strip():
+                continue
+            place = f"{self.files[0]}:{number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"not JSON: {error.msg}, character {error.pos + 1}", where=place) from None
+            if not isinstance(row, dict):
+                raise UserError(f"a JSON object is expected, this is {type(row).__name__}", where=place)
+            yield Example({column: row[_known(name, tuple(row), place)] for column, name in self._names.items()}, place)
+
+
+TSV = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+CSV = {"delimiter": ","}
+_FORMATS = {
+    ".tsv": lambda path, columns, lines: Delimited(path, columns, TSV, lines),
+    ".csv": lambda path, columns, lines: Delimited(path, columns, CSV, lines),
+    ".jsonl": JsonLines,
+}
