@@ -2,9 +2,10 @@
 
 The twin that runs inside an exported graph is `zoo.preprocessing.sentencepiece_graph`; tests hold the two equal.
 
-What happens to a text, on both faces and in this order: invalid UTF-8 becomes U+FFFD; letters are lowercased where
-the choices say so; SentencePiece's `nmt_nfkc` rule folds compatibility forms (full-width letters, ligatures), turns
-control characters and odd blanks into plain ones and merges runs of them; the rest is cut into pieces.
+What happens to a text, on both faces and in this order: invalid UTF-8 becomes U+FFFD, NUL goes (the rule below leaves
+it, and TensorFlow's lowercasing ends there); letters are lowercased where the choices say so; SentencePiece's
+`nmt_nfkc` rule folds compatibility forms (full-width letters, ligatures), drops control characters, turns odd blanks
+and U+FFFD into plain ones and merges runs of them; the rest is cut into pieces.
 
 Lowercasing goes before the rule and not by SentencePiece's own `nmt_nfkc_cf`, because case folding also writes
 "Straße" as "strasse", which no one wants to read in an answer.
@@ -16,6 +17,7 @@ import hashlib
 import io
 import json
 import re
+import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +40,8 @@ MODEL_FILE, CHOICES_FILE = "model.spm", "sentencepiece.json"
 # Pieces are learned from at most so many lines, drawn evenly: more change nothing and would have to fit in memory.
 LEARNED_LINES = 2_000_000
 LONGEST_LEARNED_LINE = 65_536  # bytes; the library leaves longer lines out
+# No piece is longer, so a text of 16 n characters has at least n pieces, runs of blanks aside.
+CHARACTERS_A_PIECE = 16
 # The sums of the unigram trainer depend on the number of threads, so it is fixed and not the machine's.
 TRAINER_THREADS = 4
 
@@ -121,14 +125,14 @@ class SentencePiece:
                     sentence_iterator=iter(corpus), model_writer=model,
                     model_type=choices.kind, vocab_size=choices.vocabulary,
                     character_coverage=choices.character_coverage, byte_fallback=choices.byte_fallback,
-                    normalization_rule_name="nmt_nfkc",
+                    normalization_rule_name="nmt_nfkc", max_sentencepiece_length=CHARACTERS_A_PIECE,
                     pad_id=PAD_ID, unk_id=UNKNOWN_ID, bos_id=START_ID, eos_id=END_ID,
                     input_sentence_size=LEARNED_LINES, max_sentence_length=LONGEST_LEARNED_LINE,
                     num_threads=TRAINER_THREADS, minloglevel=2,
                 )  # fmt: skip
         except RuntimeError as error:
             raise (corpus.error or _explain(error, choices)) from error
-        return cls(model.getvalue(), choices)
+        return cls(_with_exact_scores(model.getvalue()), choices)
 
     @property
     def size(self) -> int:
@@ -163,6 +167,20 @@ class SentencePiece:
         """Returns the ids of every text, each int32 [T]."""
         batch = self._processor.encode([normal(text, self.choices.lowercase) for text in texts])
         return [np.asarray(ids, np.int32) for ids in batch]
+
+    def encode_within(self, text: str | bytes, max_length: int) -> tuple[np.ndarray, bool]:
+        """Returns what the graph face gives for one text: ids int32 [T], the last one end, and whether it was cut.
+
+        Args:
+            text: of any length; characters past `CHARACTERS_A_PIECE` * `max_length` are not looked at.
+            max_length: the most ids, end counted in.
+        """
+        # Graph and host must cut the same string: valid, and not yet lowercased, which may change its length.
+        text = normal(text, lowercase=False)
+        seen = text[: CHARACTERS_A_PIECE * max_length]
+        ids = self.encode(seen)
+        truncated = len(seen) < len(text) or len(ids) >= max_length
+        return np.append(ids[: max_length - 1], np.int32(END_ID)), truncated
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Returns the text of ids [T]: pad, start and end say nothing, an unknown or impossible id says "⁇"."""
@@ -218,12 +236,42 @@ class SentencePiece:
 
 
 def normal(text: str | bytes, lowercase: bool) -> str:
-    """Returns valid text: what is not UTF-8 (a lone surrogate too) as U+FFFD, lowercased if asked."""
+    """Returns valid text: what is not UTF-8 (a lone surrogate too) as U+FFFD, no NUL, lowercased if asked."""
     if isinstance(text, str) and not text.isascii():
         text = text.encode("utf-8", "surrogatepass")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
+    text = text.replace("\0", "")
     return text.lower() if lowercase else text
+
+
+def _with_exact_scores(model: bytes) -> bytes:
+    """Rounds the scores of a serialized model to 1/256, so that sums of them are exact in float32.
+
+    Two ways to cut a text often hold the same pieces in another order ("0" "00" and "00" "0"). Rounding errors then
+    decide between them, and differently in the SentencePiece that is inside TensorFlow Text. Exact sums tie, and both
+    break a tie alike. Scores lie in place as little-endian floats; the library's protobuf classes are not used, since
+    other packages register a file of the same name.
+    """
+    edited = bytearray(model)
+    at = 0
+    while edited[at] == 0x0A:  # field 1 of ModelProto: a piece
+        start, end = _span(edited, at + 1)
+        _, score = _span(edited, start + 1)  # field 1 of a piece: its text; behind it field 2, a float: its score
+        (value,) = struct.unpack_from("<xf", edited, score)
+        struct.pack_into("<f", edited, score + 1, round(value * 256) / 256)
+        at = end
+    return bytes(edited)
+
+
+def _span(message: bytearray, at: int) -> tuple[int, int]:
+    """Returns start and end of the protobuf field whose length is written at `at`, seven bits a byte."""
+    length = shift = 0
+    while message[at] & 0x80:
+        length |= (message[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+    length |= message[at] << shift
+    return at + 1, at + 1 + length
 
 
 class _Corpus:
@@ -252,15 +300,14 @@ def _explain(error: RuntimeError, choices: SentencePieceChoices) -> Exception:
     if found := re.search(r"too high \(\d+\).* value <= (\d+)", message):
         largest = found.group(1)
         return UserError(
-            f"{choices.vocabulary} pieces are more than this corpus allows; the largest vocabulary that works is {largest}",
+            f"{choices.vocabulary} pieces are too many for this corpus; the largest vocabulary that works is {largest}",
             where=where,
             remedy=f"set preprocessing.vocabulary to {largest} or less, or give more text",
         )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         smallest = found.group(1)
         return UserError(
-            f"{choices.vocabulary} pieces are too few to give every character one; the smallest vocabulary that works "
-            f"is {smallest}",
+            f"{choices.vocabulary} pieces are too few for this text; the smallest vocabulary that works is {smallest}",
             where=where,
             remedy=f"set preprocessing.vocabulary to {smallest} or more, or preprocessing.character_coverage lower",
         )
