@@ -70,6 +70,11 @@ class CommandLine:
         self.parser = _Parser(prog=f"zoo {name}" if script else f"python -m apps.{name}", description=doc)
         self._commands: argparse._SubParsersAction[_Parser] | None = None
 
+    @property
+    def commands(self) -> list[str]:
+        """The names of its commands."""
+        return list(self._commands.choices) if self._commands else []
+
     def command(self, *arguments: Arguments) -> Callable[[Command], Command]:
         """Makes a function a command of its name; its docstring is the help, `arguments` add its options."""
 

@@ -27,6 +27,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def write(recipe: Recipe, path: str | Path, only_changed: bool = False) -> None:
 
 def fingerprint(recipe: Recipe) -> str:
     """SHA-256, in hex, of the task and every choice; name, header and order of writing do not count."""
-    sections = {name: _fields(section) for name, section in recipe.sections.items()}
+    sections = {name: dataclasses.asdict(section) for name, section in recipe.sections.items()}
     text = json.dumps({"task": recipe.task, "sections": sections}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -187,8 +188,8 @@ class _Lines:
         self.overrides: dict[tuple[str, str], str] = {}
         self.numbers: dict[tuple[str, str], int] = {}
         section, field = "", ""
-        for number, line in enumerate(text.splitlines(), 1):
-            if header := re.match(r"\s*\[\s*([\w-]+)\s*(?:\.\s*([\w-]+))?", line):
+        for number, line in enumerate(text.split("\n"), 1):
+            if header := re.match(r"\s*\[\s*([\w-]+)\s*(?:\.\s*([\w-]+)[\s.\w-]*)?\]\s*(#.*)?$", line):
                 section, field = header[1], header[2] or ""
                 self.numbers.setdefault((section, ""), number)
                 self.numbers.setdefault((section, field), number)
@@ -290,10 +291,10 @@ def _build(kind: type, name: str, table: dict[str, Any], lines: _Lines) -> Any:
     try:
         return _construct(kind, values)
     except UserError as error:
-        field = error.where
-        where = lines.of(name, field) if not field or field in values else field
-        problem = f"[{name}] {field}: {error.problem}" if field in values else f"[{name}]: {error.problem}"
-        raise UserError(problem, where=where, remedy=error.remedy) from None
+        if error.where and error.where not in (*values, *known):
+            raise  # it names a place of its own
+        problem = f"[{name}] {error.where}".rstrip() + f": {error.problem}"
+        raise UserError(problem, where=lines.of(name, error.where), remedy=error.remedy) from None
 
 
 def _checked(field: dataclasses.Field[Any], kind: Any, value: Any, what: str, where: str) -> Any:
@@ -307,7 +308,10 @@ def _checked(field: dataclasses.Field[Any], kind: Any, value: Any, what: str, wh
         if choices and item not in choices:
             hint = nearest(item, map(str, choices)) if isinstance(item, str) else ""
             raise UserError(f"{what} cannot be {to_toml(item)}.{hint}", where=where, remedy=_help(field))
-        if (low is not None and item < low) or (high is not None and item > high):
+        # Written so that NaN is out of every range.
+        if isinstance(item, int | float) and not (-inf if low is None else low) <= item <= (
+            inf if high is None else high
+        ):
             raise UserError(f"{what} = {to_toml(item)} is out of range.", where=where, remedy=_help(field))
     return value
 
