@@ -10,9 +10,9 @@ def test_families_and_tasks_are_known_by_name():
 
 
 def test_tasks_can_be_listed_after_the_package_was_imported():
-    import zoo.tasks.registry
+    import zoo.tasks.task
 
-    assert zoo.tasks() == sorted(zoo.tasks.registry.TASKS)
+    assert zoo.tasks() == sorted(zoo.tasks.task.TASKS)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -30,7 +30,7 @@ def say(line: str) -> None:
     if _quiet:
         return
     if _bars is not None:
-        _bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _bars.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
     else:
         print(line, file=sys.stderr, flush=True)
 

@@ -9,7 +9,7 @@ class _Tasks(ModuleType):
     # can live nowhere else.
     def __call__(self) -> list[str]:
         """Names of all tasks, sorted."""
-        from zoo.tasks.registry import TASKS
+        from zoo.tasks.task import TASKS
 
         return sorted(TASKS)
 
