@@ -38,7 +38,7 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 clean:
 	rm -rf $(VENV) build zoo.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
