@@ -129,7 +129,11 @@ HEAD = 'task = "t"\n'
         (HEAD + "[training]\nsteps = 2.5", (), "FILE:3: [training] steps must be int, not 2.5."),
         (HEAD + '[training]\nrate = "x"', (), 'FILE:3: [training] rate must be number, not "x".'),
         (HEAD + "[training]\nrate = nan", (), "FILE:3: [training] rate = nan is out of range."),
-        (HEAD + "[training]\nsteps = 0", (), "FILE:3: [training] steps = 0 is out of range.\n  updates in all (at le"),
+        (
+            HEAD + "[training]\nsteps = 0",
+            (),
+            "FILE:3: [training] steps = 0 is out of range.\n  updates in all (1 to 1000)",
+        ),
         (HEAD + "[training]\nsteps = 1001", (), "FILE:3: [training] steps = 1001 is out of range."),
         (HEAD + "[training]\nmilestones = [1, 0]", (), "FILE:3: [training] milestones = 0 is out of range."),
         (HEAD + "[training]\nnotes = [1]", (), "FILE:3: [training] notes must be list of text, not [1]."),
@@ -244,7 +248,7 @@ def test_fingerprint(tmp_path: Path):
 def test_describe():
     assert recipes.describe({"training": Training}).splitlines() == [
         "[training]",
-        "  steps          int            100       updates in all (at least 1, at most 1000)",
+        "  steps          int            100       updates in all (1 to 1000)",
         "  rate           number         1e-05     peak learning rate (at least 0)",
         '  schedule       text           "cosine"  how the rate falls (one of "cosine", "linear")',
         "  milestones     list of int    [10, 20]  updates where the rate falls (at least 1)",

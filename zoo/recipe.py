@@ -24,6 +24,7 @@ import hashlib
 import json
 import os
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,9 @@ def describe(schema: Schema) -> str:
         widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
         parts.append(f"[{name}]")
         for row in rows:
-            parts.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + f"  {row[3]}")
+            left = "  " + "".join(cell.ljust(width + 2) for cell, width in zip(row, widths))
+            lines = textwrap.wrap(row[3], max(WIDTH - len(left), 40)) or [""]
+            parts += [left + lines[0], *(" " * len(left) + line for line in lines[1:])]
         parts.append("")
     return "\n".join(parts).rstrip()
 
@@ -318,10 +321,14 @@ def _checked(field: dataclasses.Field[Any], kind: Any, value: Any, what: str, wh
 
 def _help(field: dataclasses.Field[Any]) -> str:
     low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))
-    bounds = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
+    bounds = ""
     if choices:
-        bounds.append("one of " + ", ".join(map(to_toml, choices)))
-    return field.metadata.get("help", "") + (f" ({', '.join(bounds)})" if bounds else "")
+        bounds = "one of " + ", ".join(map(to_toml, choices))
+    elif low is not None and high is not None:
+        bounds = f"{low:.10g} to {high:.10g}"
+    elif low is not None or high is not None:
+        bounds = f"at least {low:.10g}" if high is None else f"at most {high:.10g}"
+    return field.metadata.get("help", "") + (f" ({bounds})" if bounds else "")
 
 
 def _fields(section: Any) -> dict[str, Any]:
