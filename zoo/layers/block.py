@@ -27,6 +27,12 @@ class BlockConfig:
     drop_path: float = 0.0
     epsilon: float = 1e-5
 
+    @classmethod
+    def of(cls, config: Any) -> BlockConfig:
+        """From a family's Config: every field that both have."""
+        shared = cls.__dataclass_fields__.keys() & config.__dataclass_fields__.keys()
+        return cls(**{name: getattr(config, name) for name in shared})
+
 
 class Residual(keras.layers.Layer):
     """The frame around each part of a block: dropout, residual sum, layer normalisation.

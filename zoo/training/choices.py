@@ -30,8 +30,11 @@ class TrainingChoices:
     clip_norm: float = option(0.0, "clip gradients by their global norm; 0: not at all", low=0.0)
     average_decay: float = option(0.0, "decay of the exponential average of weights; 0: none", low=0.0, high=1.0)
     average_checkpoints: int = option(1, "the exported weights are the mean of this many checkpoints", low=1)
-    precision: str = option("float32", "of the computation", choices=("float32", "bfloat16", "float16"))
+    precision: str = option("float32", "of the computation", choices=("float32", "bfloat16"))
     evaluate_every: int = option(0, "updates between evaluations and checkpoints; 0: each epoch", low=0)
+    select: str = option(
+        "loss", "what is best at an evaluation: the validation loss, or the task's first score", choices=("loss", "score")
+    )
     patience: int = option(0, "evaluations without a better score before the training stops; 0: never", low=0)
     keep: int = option(5, "checkpoints kept besides the best", low=1)
     samples: int = option(3, "answers printed at each evaluation", low=0)

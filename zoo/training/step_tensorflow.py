@@ -39,12 +39,22 @@ class Step:
         if average_decay:
             self.averages = [keras.Variable(v.value, trainable=False, name="average") for v in self.weights]
         self._compiled: dict[int, Any] = {}
+        self._evaluate: Any = None
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
         """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
         if len(batches) not in self._compiled:
             self._compiled[len(batches)] = self._compile(batches)
         return self._compiled[len(batches)](batches)
+
+    def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The sums of one batch, outside training."""
+        if self._evaluate is None:
+            spec = {k: tf.TensorSpec([None] * v.ndim, v.dtype) for k, v in batch.items()}
+            self._evaluate = tf.function(
+                lambda batch: self.objective(self.model, batch, False), input_signature=[spec], jit_compile=False
+            )
+        return self._evaluate(batch)
 
     def sync(self) -> None:
         """Variables hold the truth already."""

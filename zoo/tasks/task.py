@@ -1,0 +1,136 @@
+"""The contract of a task: what the user wants done, from raw columns to a scored answer.
+
+A task knows columns, families, preprocessors, losses and scores. It knows nothing of folders of runs, devices,
+servers or command lines. One instance belongs to one recipe and, once fitted or loaded, holds its preprocessors.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.data.plan import Shape
+from zoo.errors import UserError, nearest
+from zoo.recipe import Recipe, Schema
+
+
+def resolve(name: str) -> Any:
+    """The object that a "module:attribute" string names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One frozen signature of the export: names and dtypes, in order; every first dimension is the batch."""
+
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    about: str = ""
+
+
+class Task(ABC):
+    """What every task offers. `make` (below) builds the one that a recipe names.
+
+    Attributes:
+        columns: names of the raw values of an example, the answer last.
+        exporter: "module:function" in zoo.export that builds the graph of this task (a name, since a task may not
+            import a room above it).
+        preprocessors: by name; empty until `fit` or `load`.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    exporter: ClassVar[str]
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.preprocessors: dict[str, Any] = {}
+
+    @classmethod
+    @abstractmethod
+    def schema(cls) -> Schema:
+        """The sections of its recipes."""
+
+    @abstractmethod
+    def fit(self, examples: Iterable[Any], progress: Any = None) -> None:
+        """Learns the preprocessors from the training examples."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes the preprocessors."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Reads what `save` wrote."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest of all that decides what `encode` and `keep` give."""
+
+    @abstractmethod
+    def encode(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Raw values to arrays, once, when data is prepared; deterministic and picklable."""
+
+    @abstractmethod
+    def lengths(self, row: dict[str, Any]) -> tuple[int, ...]:
+        """Upper bounds of the row's lengths, one a side."""
+
+    @abstractmethod
+    def keep(self, values: dict[str, Any], row: dict[str, Any]) -> str | None:
+        """Why the row is left out, or None."""
+
+    transform: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]] | None = None
+    """Done anew each time a row is drawn; None where nothing is."""
+
+    @abstractmethod
+    def make_batch(self, rows: Sequence[dict[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
+        """Arrays padded to a shape, masks included; rows that are not there are all padding."""
+
+    @abstractmethod
+    def build_model(self, seed: int) -> Any:
+        """A new keras.Model for the fitted preprocessors."""
+
+    @abstractmethod
+    def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """Sums of what is minimised; see `zoo.training.objective`."""
+
+    @abstractmethod
+    def predict(self, model: Any, raws: Sequence[Any]) -> list[Any]:
+        """Raw inputs to raw answers, on any backend, without TensorFlow."""
+
+    @abstractmethod
+    def score(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
+        """The field's scores, the one that selects first (`zoo.evaluation`)."""
+
+    @abstractmethod
+    def signatures(self) -> dict[str, Signature]:
+        """The signatures of the export, by name."""
+
+
+TASKS = {
+    "translate": "zoo.tasks.translate:Translate",
+}
+"""The tasks by name; a new one adds its one line here."""
+
+
+def find(name: str) -> type[Task]:
+    """The task class of a name.
+
+    Raises: UserError for a name that is no task.
+    """
+    if name not in TASKS:
+        raise UserError(f'unknown task "{name}".{nearest(name, TASKS)}', remedy=f"Known: {', '.join(TASKS)}.")
+    return resolve(TASKS[name])
+
+
+def make(recipe: Recipe) -> Task:
+    """The task of a recipe."""
+    return find(recipe.task)(recipe)
