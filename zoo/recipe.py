@@ -118,11 +118,15 @@ def read(path: str | Path, schema: Schema, overrides: Sequence[str] = ()) -> Rec
             _check_known(name, schema, "section", lines.of(name))
         else:
             _check_known(name, ("task", "name", "format"), "field before the first section", lines.of("", name))
-    tables = {name: dict(content.get(name, {})) for name in schema}
-    for override in overrides:
-        _override(tables, schema, override, lines)
-    sections = {name: _build(kind, name, tables[name], lines) for name, kind in schema.items()}
-    return Recipe(task, str(content.get("name", path.stem)), _header(text), sections)
+    name, header = str(content.get("name", path.stem)), _header(text)
+    return Recipe(task, name, header, _sections(content, schema, overrides, lines))
+
+
+def made(
+    task: str, name: str, header: str, tables: Mapping[str, Any], schema: Schema, overrides: Sequence[str] = ()
+) -> Recipe:
+    """A recipe from the tables of its sections, checked as `read` checks a file."""
+    return Recipe(task, name, header, _sections(tables, schema, overrides, _Lines(Path(f"recipe {name}"), "")))
 
 
 def write(recipe: Recipe, path: str | Path, only_changed: bool = False) -> None:
@@ -181,6 +185,15 @@ def describe(schema: Schema) -> str:
             parts += [left + lines[0], *(" " * len(left) + line for line in lines[1:])]
         parts.append("")
     return "\n".join(parts).rstrip()
+
+
+def _sections(
+    content: Mapping[str, Any], schema: Schema, overrides: Sequence[str], lines: "_Lines"
+) -> dict[str, Any]:
+    tables = {name: dict(content.get(name, {})) for name in schema}
+    for override in overrides:
+        _override(tables, schema, override, lines)
+    return {name: _build(kind, name, tables[name], lines) for name, kind in schema.items()}
 
 
 class _Lines:

@@ -11,8 +11,7 @@ import fcntl
 import json
 import os
 import platform
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -136,15 +135,11 @@ class Run:
         choices, checkpoints = self.recipe.training, self.checkpoints
         if which == "final" and choices.average_checkpoints > 1:
             return checkpoints.average(choices.average_checkpoints)
+        # An exponential average is best at the end, whatever the evaluations of the plain weights said.
         found = checkpoints.latest() if which == "last" or choices.average_decay else checkpoints.best()
         if found is None:
             raise UserError("this run has no checkpoint yet", where=str(self.folder))
-        arrays, _ = found
-        if which == "final" and choices.average_decay:
-            from zoo.training.checkpoints import averaged_weights
-
-            return averaged_weights(arrays)
-        return arrays
+        return found[0]
 
 
 def cache_folder() -> Path:

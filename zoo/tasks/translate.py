@@ -199,6 +199,7 @@ class Translate(Task):
     ) -> list[tuple[list[str], list[float]]]:
         """Translations of each text, best first, with their scores."""
         from zoo.decoding.generate import generate
+        from zoo.decoding.search import limits_of
 
         choices = choices or self.recipe.decoding
         source, target = (self.preprocessors[side] for side in self.columns)
@@ -210,18 +211,18 @@ class Translate(Task):
             width = max(len(encoded[index]) for index in chosen)
             width = -(-width // 8) * 8  # few shapes: each one is compiled
             ids = np.zeros((rows, width), np.int32)
-            mask = np.zeros((rows, width), bool)
             for row, index in enumerate(chosen):
                 ids[row, : len(encoded[index])] = encoded[index]
-                mask[row, : len(encoded[index])] = True
+            mask = ids != SentencePiece.pad_id
             length = min(int(choices.length_factor * width) + choices.length_extra, model.config.max_length)
-            found = generate(model, {"source_ids": ids, "source_mask": mask}, choices, length=length)
+            limits = np.asarray(limits_of(mask.sum(axis=1), choices, length))
+            inputs = {"source_ids": ids, "source_mask": mask}
+            found = generate(model, inputs, choices, length=length, limits=limits)
             for row, index in enumerate(chosen):
                 texts = [
-                    target.decode(np.asarray(ids)[: int(size)])
-                    for ids, size in zip(found.ids[row], found.lengths[row], strict=True)
+                    target.decode(ids[:size]) for ids, size in zip(found.ids[row], found.lengths[row], strict=True)
                 ]
-                answers[index] = (texts, [float(score) for score in found.scores[row]])
+                answers[index] = (texts, found.scores[row].tolist())
         return answers
 
     def score(self, answers: Sequence[str], references: Sequence[str]) -> list[Any]:

@@ -1,0 +1,1 @@
+"""What the command lines do, behind their options; imported only when a command runs."""

@@ -1,0 +1,178 @@
+"""What `zoo translate` does, behind its options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from apps.cli import read_recipe
+from zoo import recipe as recipes
+from zoo.errors import UserError
+from zoo.progress import say
+from zoo.recipe import Recipe
+from zoo.run import Run
+
+
+def check_files(args: Namespace) -> None:
+    """Prints what is found in the user's files."""
+    from zoo.data.check import check, render
+
+    print(render(check(_own_table(args))))
+
+
+def train_run(args: Namespace) -> None:
+    """Trains, or goes on with, the run of a recipe or of the user's own files."""
+    from zoo.tasks.translate import check_languages
+    from zoo.train import train
+
+    recipe = own_recipe(args) if args.source or args.target else read_recipe(args, "translate", _schema())
+    check_languages(recipe)
+    run = Run(Path(args.run or Path("runs") / recipe.name), recipe)
+    start = starting_point(args.start_from) if args.start_from else None
+    train(run, start_from=start)
+    print(f"trained: {run.folder}")
+    print(f"next: zoo translate export {run.folder} saved_models/{recipe.name}")
+
+
+def own_recipe(args: Namespace) -> Recipe:
+    """The recipe for --source and --target: the one the run has already, or one made from a look at the files."""
+    from zoo.tasks.translate_sizes import propose, survey
+
+    if args.recipe:
+        raise UserError("--recipe and --source exclude each other", remedy="Name the files in the recipe's [data].")
+    table = _own_table(args)
+    name = Path(args.target).name.split(".")[0]
+    folder = Path(args.run or Path("runs") / name)
+    path = folder / "recipe.toml"
+    if path.is_file():
+        return recipes.read(path, _schema(), args.overrides)
+    files = {side: str(Path(getattr(args, side)).resolve()) for side in ("source", "target")}
+    languages = {
+        f"{side}_language": code
+        for side in ("source", "target")
+        if len(code := Path(files[side].removesuffix(".gz")).suffix[1:]) == 2
+    }
+    found = survey(table)
+    tables = {**propose(found), "data": {"train": files}, "export": languages}
+    header = (
+        f"Made for {args.source} and {args.target}: {found.pairs:,} pairs, {found.words:,} words, "
+        f"{found.types:,} different ones."
+    )
+    return recipes.made("translate", name, header, tables, _schema(), args.overrides)
+
+
+def starting_point(path: str) -> Any:
+    """Weights and preprocessors of a run or a model home, for --from."""
+    if (Path(path) / "recipe.toml").is_file():
+        from zoo.run import Start
+
+        return Start.of(Run.open(path))
+    from zoo.export.home import starting_point as of_home
+
+    return of_home(path)
+
+
+def export_run(args: Namespace) -> None:
+    """Exports a run, with the scores of its test set."""
+    from zoo.export.run import export_run as export
+
+    folder = export(Run.open(args.run), Path(args.home), version=args.version)
+    print(f"exported: {folder}")
+    print(f"next: python -m apps.serve {Path(args.home).parent}")
+
+
+def evaluate_home(args: Namespace) -> None:
+    """Prints the scores of an exported model on a test set."""
+    from zoo.export.home import load
+    from zoo.export.scores import Pairs, score_pairs
+
+    model = load(args.model)
+    scores = score_pairs(model, Pairs.of(args.data, args.split, args.source, args.reference, model.recipe))
+    if args.json:
+        print(json.dumps([score.to_json() for score in scores], indent=2))
+        return
+    for score in scores:
+        print(f"{score}\n  {score.signature}")
+
+
+def predict_lines(args: Namespace) -> None:
+    """One answer a line; n-best: line number, score and text."""
+    texts = _lines(args.input)
+    answers = _answerer(args.model)(texts, args.n_best)
+    with open(args.output, "w", encoding="utf-8") if args.output else _standard_output() as file:
+        for number, (found, scores) in enumerate(answers, 1):
+            if not args.n_best:
+                print(found[0], file=file)
+                continue
+            for text, score in zip(found, scores, strict=True):
+                print(number, f"{score:.4f}", text, sep="\t", file=file)
+
+
+def draw(args: Namespace) -> None:
+    """Writes the picture of a translation's attention."""
+    from zoo.export.home import load
+    from zoo.viz.attention import draw_attention, merge_pieces
+
+    found = load(args.model).attention([args.text])[0]
+    draw_attention(*merge_pieces(found.source_pieces, found.target_pieces, found.weights), Path(args.output))
+    print("".join(found.target_pieces).replace("\u2581", " ").strip())
+    say(f"drawn: {args.output}")
+
+
+def _schema() -> recipes.Schema:
+    from zoo.tasks.translate import Translate
+
+    return Translate.schema()
+
+
+def _own_table(args: Namespace) -> Any:
+    from zoo.data.readers import open_table
+
+    for side in ("source", "target"):
+        if not getattr(args, side):
+            raise UserError(f"--{side} is missing", remedy="Give both files, line n of one belonging to line n of the other.")
+    return open_table({"source": args.source, "target": args.target}, {"source": "source", "target": "target"})
+
+
+def _answerer(path: str) -> Any:
+    """texts, n_best -> [(texts, scores)], from a run or a model home."""
+    if (Path(path) / "checkpoints").is_dir():
+        run = Run.open(path)
+        model = run.model()
+
+        def from_run(texts: list[str], n_best: bool) -> Any:
+            from dataclasses import replace
+
+            choices = run.recipe.decoding
+            choices = replace(choices, n_best=choices.width) if n_best else choices
+            return run.task.predict_n_best(model, texts, choices)
+
+        return from_run
+    from zoo.export.home import load
+
+    home = load(path)
+
+    def from_home(texts: list[str], n_best: bool) -> Any:
+        return home.n_best(texts) if n_best else (([text], [0.0]) for text in home(texts))
+
+    return from_home
+
+
+def _lines(path: str | None) -> list[str]:
+    """Lines of a file or of standard input; a line of invalid UTF-8 is translated with its bytes replaced."""
+    try:
+        data = Path(path).read_bytes() if path else sys.stdin.buffer.read()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+
+
+class _standard_output:  # noqa: N801  (used as a context manager, like open)
+    def __enter__(self) -> Any:
+        return sys.stdout
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
