@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,20 @@ from zoo.recipe import Recipe
 from zoo.tasks.task import Task, find, make
 
 PACKAGES = ("zoo", "keras", "tensorflow", "jax", "torch", "grain", "numpy", "sentencepiece")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training goes on from: the weights, preprocessors and recipe of a run or a model home."""
+
+    recipe: Recipe
+    preprocessors: dict[str, Any]
+    weights: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: Run) -> Start:
+        """The final weights of a run."""
+        return cls(run.recipe, run.task.preprocessors, run.weights())
 
 
 class Run:
@@ -86,15 +100,18 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         recipes.write(self.recipe, path)
 
-    def prepare(self) -> tuple[Prepared, Prepared]:
-        """Preprocessors learned or loaded, then the training and validation rows as arrays."""
+    def prepare(self, preprocessors: dict[str, Any] | None = None) -> tuple[Prepared, Prepared]:
+        """Preprocessors loaded, taken over or learned, then the training and validation rows as arrays."""
         folder, data = self.folder / "preprocessor", self.recipe.data
         tables = [open_part(data, part, self.task.columns) for part in ("train", "validation")]
         if folder.is_dir():
             self.task.load(folder)
         else:
-            with track("learning the vocabulary", total=None, unit="rows") as progress:
-                self.task.fit(tables[0], progress)
+            if preprocessors:
+                self.task.preprocessors = dict(preprocessors)
+            else:
+                with track("learning the vocabulary", total=None, unit="rows") as progress:
+                    self.task.fit(tables[0], progress)
             draft = folder.with_name(".preprocessor")
             self.task.save(draft)
             draft.rename(folder)

@@ -15,17 +15,17 @@ from zoo.data.choices import open_part
 from zoo.data.plan import Plan
 from zoo.errors import UserError
 from zoo.progress import say, track
-from zoo.run import Run, environment, only_one
+from zoo.run import Run, Start, environment, only_one
 
 SCORED_ROWS = 2000  # of the validation set, at most, when a score selects
 
 
-def train(run: Run, *, start_from: dict[str, Any] | None = None, callbacks: Sequence[Any] = ()) -> dict[str, float]:
+def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Trains a run to its end, from where it stands.
 
     Args:
         run: its folder may be new, or hold a training that was stopped.
-        start_from: weights by path to begin with, instead of random ones; not looked at on a resume.
+        start_from: weights and preprocessors to begin with, instead of new ones; not looked at on a resume.
         callbacks: Keras callbacks; see `zoo.training.loop.train`.
 
     Returns: the logs of the last evaluation.
@@ -53,13 +53,13 @@ def train(run: Run, *, start_from: dict[str, Any] | None = None, callbacks: Sequ
 class Session:
     """One process's part in the training of a run."""
 
-    def __init__(self, run: Run, start_from: dict[str, Any] | None) -> None:
+    def __init__(self, run: Run, start_from: Start | None) -> None:
         from zoo.training import devices, schedules
         from zoo.training.log import Log
         from zoo.training.optimizer import build_optimizer
 
         self.run, self.task, self.choices = run, run.task, run.recipe.training
-        self.rows, self.validation = run.prepare()
+        self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None)
         choices = self.choices
         self.plan = Plan(
             self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices
@@ -91,13 +91,13 @@ class Session:
         table = open_part(self.run.recipe.data, "validation", self.task.columns)
         return [example.values for example in islice(table, wanted)]
 
-    def _resume(self, start_from: dict[str, Any] | None) -> None:
+    def _resume(self, start_from: Start | None) -> None:
         from zoo.training.checkpoints import restore, restore_weights
 
         found = self.checkpoints.latest()
         if found is None:
             if start_from is not None:
-                restore_weights(self.model, start_from)
+                restore_weights(self.model, start_from.weights)
             return
         arrays, meta = found
         if meta["recipe"] != self.meta["recipe"]:
@@ -151,7 +151,7 @@ class Session:
         self.log.write(self.logs)
         self._save(done, goodness)
         draw_run(self.log.rows(), self.run.folder / "curve.png")
-        told = f"update {done:,}, epoch {row['epoch']:.1f}: loss {self.logs.get('loss', float('nan')):.3f}, validation "
+        told = f"update {done:,}, epoch {row['epoch']:.1f}: loss {logs['loss']:.3f}, validation "
         say(told + ", ".join(f"{name.removeprefix('validation_')} {value:.3f}" for name, value in more.items()))
         return None if self._out_of_patience() else more
 

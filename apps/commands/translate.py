@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from zoo import recipe as recipes
 from zoo.errors import UserError
 from zoo.progress import say
 from zoo.recipe import Recipe
-from zoo.run import Run
+from zoo.run import Run, Start
 
 
 def check_files(args: Namespace) -> None:
@@ -28,17 +29,22 @@ def train_run(args: Namespace) -> None:
     from zoo.tasks.translate import check_languages
     from zoo.train import train
 
-    recipe = own_recipe(args) if args.source or args.target else read_recipe(args, "translate", _schema())
+    start = starting_point(args.start_from) if args.start_from else None
+    own = args.source or args.target
+    recipe = own_recipe(args, start) if own else read_recipe(args, "translate", _schema())
     check_languages(recipe)
     run = Run(Path(args.run or Path("runs") / recipe.name), recipe)
-    start = starting_point(args.start_from) if args.start_from else None
     train(run, start_from=start)
     print(f"trained: {run.folder}")
     print(f"next: zoo translate export {run.folder} saved_models/{recipe.name}")
 
 
-def own_recipe(args: Namespace) -> Recipe:
-    """The recipe for --source and --target: the one the run has already, or one made from a look at the files."""
+def own_recipe(args: Namespace, start: Start | None = None) -> Recipe:
+    """The recipe for --source and --target: the one the run has already, or one made from a look at the files.
+
+    With a start, model, vocabulary and languages are those of the start, and the peak rate is a fifth: what was
+    learned shall not be shaken out.
+    """
     from zoo.tasks.translate_sizes import propose, survey
 
     if args.recipe:
@@ -57,6 +63,11 @@ def own_recipe(args: Namespace) -> Recipe:
     }
     found = survey(table)
     tables = {**propose(found), "data": {"train": files}, "export": languages}
+    if start:
+        tables["model"] = start.recipe.model.to_fields()
+        tables["preprocessing"] = asdict(start.recipe.preprocessing)
+        tables["export"] = asdict(start.recipe.export)
+        tables["training"]["peak_rate"] /= 5
     header = (
         f"Made for {args.source} and {args.target}: {found.pairs:,} pairs, {found.words:,} words, "
         f"{found.types:,} different ones."
@@ -64,11 +75,9 @@ def own_recipe(args: Namespace) -> Recipe:
     return recipes.made("translate", name, header, tables, _schema(), args.overrides)
 
 
-def starting_point(path: str) -> Any:
+def starting_point(path: str) -> Start:
     """Weights and preprocessors of a run or a model home, for --from."""
     if (Path(path) / "recipe.toml").is_file():
-        from zoo.run import Start
-
         return Start.of(Run.open(path))
     from zoo.export.home import starting_point as of_home
 
@@ -90,7 +99,13 @@ def evaluate_home(args: Namespace) -> None:
     from zoo.export.scores import Pairs, score_pairs
 
     model = load(args.model)
-    scores = score_pairs(model, Pairs.of(args.data, args.split, args.source, args.reference, model.recipe))
+    if args.data:
+        pairs = Pairs.of_data(args.data, args.split or "test", model.recipe)
+    elif args.source and args.reference:
+        pairs = Pairs.of_files(args.source, args.reference)
+    else:
+        raise UserError("no test set is named", remedy="Give --data and --split, or --source and --reference.")
+    scores = score_pairs(model, pairs)
     if args.json:
         print(json.dumps([score.to_json() for score in scores], indent=2))
         return
@@ -144,8 +159,6 @@ def _answerer(path: str) -> Any:
         model = run.model()
 
         def from_run(texts: list[str], n_best: bool) -> Any:
-            from dataclasses import replace
-
             choices = run.recipe.decoding
             choices = replace(choices, n_best=choices.width) if n_best else choices
             return run.task.predict_n_best(model, texts, choices)
