@@ -44,8 +44,9 @@ clean:
 	rm -rf $(VENV) build zoo.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$($*_extras)]"
-	touch $@
+	@echo "Installing what $* needs into $(VENV): some minutes, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$($*_extras)]"
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or later was found; name one: make PYTHON=/path/to/python3"; exit 1; }
