@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
+from zoo.training.devices import too_few
 from zoo.training.objective import Objective, average_rate
+
+REPLICA_SEED = 1_000_003  # between the dropout seeds of two replicas
+
+
+def prepare(deterministic: bool, devices: int) -> None:
+    """See `zoo.training.devices.prepare`."""
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if devices > 1:
+        if not tf.config.list_physical_devices("GPU"):
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            try:
+                tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+            except RuntimeError:
+                pass  # TensorFlow has started already: the count below tells
+        if devices > len(_devices()):
+            raise too_few(devices, len(_devices()), _devices()[0].device_type)
+
+
+def scope(devices: int) -> AbstractContextManager[Any]:
+    """See `zoo.training.devices.scope`: several devices mirror the variables that are made here."""
+    if devices == 1:
+        return nullcontext()
+    return tf.distribute.MirroredStrategy([device.name for device in _devices()[:devices]]).scope()
+
+
+def _devices() -> list[Any]:
+    return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 
 
 class Step:
@@ -35,9 +66,12 @@ class Step:
         self.model, self.optimizer, self.objective = model, optimizer, objective
         self.clip_norm, self.average_decay, self.devices = clip_norm, average_decay, devices
         self.weights = model.trainable_variables
+        self._strategy = model.distribute_strategy  # of the scope that the model was built in
         self.averages: list[Any] | None = None
         if average_decay:
-            self.averages = [keras.Variable(v.value, trainable=False, name="average") for v in self.weights]
+            with self._strategy.scope():
+                copies = (ops.convert_to_numpy(v.value) for v in self.weights)
+                self.averages = [keras.Variable(copy, trainable=False, name="average") for copy in copies]
         self._compiled: dict[int, Any] = {}
         self._evaluate: Any = None
 
@@ -52,7 +86,10 @@ class Step:
         if self._evaluate is None:
             spec = {k: tf.TensorSpec([None] * v.ndim, v.dtype) for k, v in batch.items()}
             self._evaluate = tf.function(
-                lambda batch: self.objective(self.model, batch, False), input_signature=[spec], jit_compile=False
+                lambda batch: self.objective(self.model, batch, False),
+                input_signature=[spec],
+                jit_compile=False,
+                autograph=False,
             )
         return self._evaluate(batch)
 
@@ -63,7 +100,7 @@ class Step:
         # Open dimensions: one trace serves every shape of the plan. XLA would want them fixed; nothing here does.
         spec = [{k: tf.TensorSpec([None] * v.ndim, v.dtype) for k, v in batch.items()} for batch in batches]
         update = self._update if self.devices == 1 else self._mirrored_update
-        return tf.function(update, input_signature=[spec], jit_compile=False)
+        return tf.function(update, input_signature=[spec], jit_compile=False, autograph=False)
 
     def _gradients(self, batches: list[dict[str, tf.Tensor]]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """Gradients of the summed loss and all sums, over micro-batches."""
@@ -84,6 +121,9 @@ class Step:
         norm = tf.linalg.global_norm(gradients)
         if self.clip_norm:
             gradients = [g * (self.clip_norm / tf.maximum(norm, self.clip_norm)) for g in gradients]
+        if self.devices > 1:
+            # Keras sums what it is given over the replicas. The norm needed that sum before, so each gives its share.
+            gradients = [g / self.devices for g in gradients]
         self.optimizer.apply(gradients, self.weights)
         if self.averages is not None:
             rate = average_rate(self.average_decay, self.optimizer.iterations)
@@ -95,22 +135,19 @@ class Step:
         return self._apply(*self._gradients(batches))
 
     def _mirrored_update(self, batches: list[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
-        strategy = tf.distribute.get_strategy()
-        values = [
-            {
-                key: strategy.experimental_distribute_values_from_function(
-                    lambda ctx, first=first, key=key: batches[first + ctx.replica_id_in_sync_group][key]
-                )
-                for key in batches[first]
-            }
-            for first in range(0, len(batches), self.devices)
-        ]
+        sums = self._strategy.run(self._replica_update, args=(batches,))
+        return {k: self._strategy.experimental_local_results(v)[0] for k, v in sums.items()}
 
-        def replica(own: list[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
-            gradients, sums = self._gradients(own)
-            context = tf.distribute.get_replica_context()
-            gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums))
-            return self._apply(gradients, sums)
-
-        result = strategy.run(replica, args=(values,))
-        return {k: strategy.experimental_local_results(v)[0] for k, v in result.items()}
+    def _replica_update(self, batches: list[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        number = int(tf.get_static_value(context.replica_id_in_sync_group))
+        # Copies of a seed generator are equal, as a checkpoint wants them; the replicas' dropout should not be.
+        counted = {id(v) for v in self.model.weights}
+        seeds = {id(v): v for v in self.model.non_trainable_variables if id(v) not in counted}.values()
+        shift = tf.constant([number * REPLICA_SEED, 0], "int64")
+        for seed in seeds:
+            seed.assign(seed + shift)
+        gradients, sums = self._gradients(batches[number :: self.devices])
+        for seed in seeds:
+            seed.assign(seed - shift)
+        return self._apply(*context.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums)))

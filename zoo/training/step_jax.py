@@ -1,0 +1,163 @@
+"""One update on JAX: one compiled function of the whole state, spread over the devices by the shards of its batch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from zoo.training.devices import add_flag, too_few
+from zoo.training.objective import Objective, average_rate
+
+Sums = dict[str, jax.Array]
+
+
+def prepare(deterministic: bool, devices: int) -> None:
+    """See `zoo.training.devices.prepare`."""
+    if deterministic:
+        add_flag("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
+    if devices > 1:
+        # Concerns the CPU alone; has no effect once JAX has started, then the count below tells.
+        add_flag("XLA_FLAGS", f"--xla_force_host_platform_device_count={devices}")
+        if devices > len(jax.devices()):
+            raise too_few(devices, len(jax.devices()), jax.default_backend())
+
+
+def scope(devices: int) -> AbstractContextManager[Any]:
+    """Nothing special, see `zoo.training.devices.scope`: the step puts the state where it belongs."""
+    return nullcontext()
+
+
+class State(NamedTuple):
+    """The values of all variables, each once, in the order of `Step._variables`."""
+
+    weights: list[jax.Array]
+    others: list[jax.Array]  # of the model: the states of seed generators
+    optimizer: list[jax.Array]
+    averages: list[jax.Array]
+
+
+class Step:
+    """Forward, sum of losses, gradients, division by the count of the whole update, clipping, AdamW, average.
+
+    Args and methods as those of `zoo.training.step_tensorflow.Step`. The truth is kept outside the variables, which
+    are empty from an update until `sync`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        objective: Objective,
+        *,
+        clip_norm: float = 0.0,
+        average_decay: float = 0.0,
+        devices: int = 1,
+    ) -> None:
+        self.model, self.optimizer, self.objective = model, optimizer, objective
+        self.clip_norm, self.average_decay, self.devices = clip_norm, average_decay, devices
+        self.averages: list[keras.Variable] | None = None
+        if average_decay:
+            copies = (jnp.array(v.value, copy=True) for v in model.trainable_variables)
+            self.averages = [keras.Variable(copy, trainable=False) for copy in copies]
+        # A seed generator is listed by each layer that draws from it, and no value may be donated twice.
+        others = {id(v): v for v in model.non_trainable_variables}
+        self._variables = State(
+            model.trainable_variables, list(others.values()), optimizer.variables, self.averages or []
+        )
+        mesh = Mesh(np.array(jax.devices()[:devices]), ("batch",))
+        self._everywhere = NamedSharding(mesh, PartitionSpec())
+        self._by_rows = NamedSharding(mesh, PartitionSpec(None, "batch"))
+        self._state: State | None = None
+        # Donated: the new state takes the memory of the old one.
+        self._update = jax.jit(self._pure_update, donate_argnums=0, out_shardings=self._everywhere)
+        self._evaluate = jax.jit(self._pure_evaluate)
+
+    def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+        """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
+        state = self._pull()
+        self._state, sums = self._update(state, self._stack(batches))
+        return sums
+
+    def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The sums of one batch, outside training."""
+        state = self._pull()
+        return self._evaluate(state, batch)
+
+    def sync(self) -> None:
+        """Writes the truth into the variables; the next update begins with what they hold then."""
+        if self._state is not None:
+            for variables, values in zip(self._variables, self._state, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    # Of several devices the copy on the first one: what is done between updates needs no more.
+                    variable.assign(value.addressable_data(0))
+            self._state = None
+
+    def _pull(self) -> State:
+        if self._state is not None:
+            return self._state
+        state = State(*([v.value for v in variables] for variables in self._variables))
+        return jax.device_put(state, self._everywhere)
+
+    def _stack(self, batches: list[dict[str, np.ndarray]]) -> dict[str, jax.Array]:
+        """Micro-batches [A, B, …]; those of the devices stand one after another in the rows B."""
+        stacked = {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
+        joined = {k: v.reshape(-1, self.devices * v.shape[1], *v.shape[2:]) for k, v in stacked.items()}
+        return jax.device_put(joined, self._by_rows)
+
+    def _sums(self, state: State, batch: dict[str, jax.Array], training: bool) -> tuple[Sums, list[jax.Array]]:
+        """The objective as a pure function: its sums, and the seed generators' new states."""
+        mapping = [*zip(self._variables.weights, state.weights, strict=True)]
+        mapping += zip(self._variables.others, state.others, strict=True)
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            sums = self.objective(self.model, batch, training)
+        return sums, [scope.get_current_value(v) for v in self._variables.others]
+
+    def _gradients(self, state: State, batch: dict[str, jax.Array]) -> tuple[list[jax.Array], Sums, list[jax.Array]]:
+        def loss(weights: list[jax.Array]) -> tuple[jax.Array, tuple[Sums, list[jax.Array]]]:
+            sums, others = self._sums(state._replace(weights=weights), batch, True)
+            return sums["loss"], (sums, others)
+
+        gradients, (sums, others) = jax.grad(loss, has_aux=True)(state.weights)
+        return gradients, sums, others
+
+    def _pure_update(self, state: State, batches: dict[str, jax.Array]) -> tuple[State, Sums]:
+        if next(iter(batches.values())).shape[0] == 1:
+            gradients, sums, others = self._gradients(state, {k: v[0] for k, v in batches.items()})
+        else:
+            # A scan and not a Python loop: compiling takes as long as for one micro-batch.
+            def add(carry: tuple[Any, list[jax.Array]], batch: dict[str, jax.Array]) -> tuple[Any, None]:
+                totals, others = carry
+                *new, others = self._gradients(state._replace(others=others), batch)
+                return (jax.tree.map(jnp.add, totals, tuple(new)), others), None
+
+            first = {k: v[0] for k, v in batches.items()}
+            zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(self._gradients, state, first)[:2])
+            ((gradients, sums), others), _ = jax.lax.scan(add, (zeros, state.others), batches)
+        return self._apply(state._replace(others=others), gradients, sums)
+
+    def _apply(self, state: State, gradients: list[jax.Array], sums: Sums) -> tuple[State, Sums]:
+        count = jnp.maximum(sums["count"], 1.0)
+        gradients = [g / count for g in gradients]
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradients))
+        if self.clip_norm:
+            gradients = [g * (self.clip_norm / jnp.maximum(norm, self.clip_norm)) for g in gradients]
+        weights, optimizer = self.optimizer.stateless_apply(state.optimizer, gradients, state.weights)
+        averages = state.averages
+        if averages:
+            rate = average_rate(self.average_decay, optimizer[self._iterations])
+            averages = [a + rate * (w - a) for a, w in zip(averages, weights, strict=True)]
+        return State(weights, state.others, optimizer, averages), {**sums, "gradient_norm": norm}
+
+    @property
+    def _iterations(self) -> int:
+        """Place of the number of updates among the optimizer's variables."""
+        return next(i for i, v in enumerate(self._variables.optimizer) if v is self.optimizer.iterations)
+
+    def _pure_evaluate(self, state: State, batch: dict[str, jax.Array]) -> Sums:
+        return self._sums(state, batch, False)[0]

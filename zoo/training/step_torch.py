@@ -1,0 +1,93 @@
+"""One update on PyTorch: eager, on one device."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from zoo.errors import UserError
+from zoo.training.objective import Objective, average_rate
+
+
+def prepare(deterministic: bool, devices: int) -> None:
+    """See `zoo.training.devices.prepare`."""
+    if devices > 1:
+        raise UserError(
+            "on PyTorch an update runs on one device",
+            where="training.devices",
+            remedy="Use TensorFlow or JAX for several, or set training.accumulate for larger updates on one.",
+        )
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
+def scope(devices: int) -> AbstractContextManager[Any]:
+    """Nothing special: see `zoo.training.devices.scope`."""
+    return nullcontext()
+
+
+class Step:
+    """Forward, sum of losses, gradients, division by the count of the whole update, clipping, AdamW, average.
+
+    Args and methods as those of `zoo.training.step_tensorflow.Step`; `devices` is always 1.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        objective: Objective,
+        *,
+        clip_norm: float = 0.0,
+        average_decay: float = 0.0,
+        devices: int = 1,
+    ) -> None:
+        self.model, self.optimizer, self.objective = model, optimizer, objective
+        self.clip_norm, self.average_decay = clip_norm, average_decay
+        self.weights = model.trainable_variables
+        self.averages: list[keras.Variable] | None = None
+        if average_decay:
+            self.averages = [keras.Variable(v.value.detach().clone(), trainable=False) for v in self.weights]
+
+    def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+        """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
+        totals: list[torch.Tensor] = []
+        sums: dict[str, torch.Tensor] = {}
+        for batch in batches:
+            new_sums = self.objective(self.model, _tensors(batch), True)
+            new = torch.autograd.grad(new_sums["loss"], [v.value for v in self.weights])
+            totals = torch._foreach_add(totals, new) if totals else list(new)
+            sums = {k: sums.get(k, 0.0) + v.detach() for k, v in new_sums.items()}
+        with torch.no_grad():
+            return {**sums, "gradient_norm": self._apply(totals, sums["count"])}
+
+    def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The sums of one batch, outside training."""
+        with torch.no_grad():
+            return self.objective(self.model, _tensors(batch), False)
+
+    def sync(self) -> None:
+        """Variables hold the truth already."""
+
+    def _apply(self, gradients: list[torch.Tensor], count: torch.Tensor) -> torch.Tensor:
+        gradients = torch._foreach_div(gradients, torch.clamp(count, min=1.0))
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.clip_norm:
+            gradients = torch._foreach_mul(gradients, self.clip_norm / torch.clamp(norm, min=self.clip_norm))
+        self.optimizer.apply(gradients, self.weights)
+        if self.averages is not None:
+            rate = average_rate(self.average_decay, self.optimizer.iterations)
+            for average, weight in zip(self.averages, self.weights, strict=True):
+                average.assign(average.value + rate * (weight.value - average.value))
+        return norm
+
+
+def _tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {key: ops.convert_to_tensor(value) for key, value in batch.items()}
