@@ -43,6 +43,8 @@ class Residual(keras.layers.Layer):
 
     def __init__(self, config: BlockConfig, seed_generator: keras.random.SeedGenerator, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if config.norm not in ("post", "pre"):
+            raise ValueError(f'The norm is "post" or "pre", not "{config.norm}".')
         self.width, self.pre = config.width, config.norm == "pre"
         self.norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="norm", dtype=self.dtype_policy)
         self.dropout = Dropout(config.dropout, seed_generator, name="dropout", dtype=self.dtype_policy)

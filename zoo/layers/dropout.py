@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,9 +15,12 @@ class Dropout(keras.layers.Layer):
     `keras.layers.Dropout` makes a seed generator for each layer, whose automatic name differs between processes and
     whose state no Keras file keeps. Here all layers of a model share one generator, which a checkpoint can name.
 
+    The model alone tracks that generator: Keras lists the state of a tracked one again for each layer that holds it,
+    and JAX refuses to donate one buffer twice. So layers keep it inside a function or an initializer.
+
     Args:
         rate: share of values that become zero, in [0, 1).
-        seed_generator: the model's generator.
+        seed_generator: the model's generator; an attribute of the model.
         whole_rows: drop all values of a row together (drop path, Huang et al., 2016), instead of each for itself.
     """
 
@@ -24,9 +28,11 @@ class Dropout(keras.layers.Layer):
         self, rate: float, seed_generator: keras.random.SeedGenerator, whole_rows: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"A dropout rate lies in [0, 1); {rate} does not.")
         self.rate = rate
         self.whole_rows = whole_rows
-        self.seed_generator = seed_generator
+        self.drop = partial(keras.random.dropout, rate=rate, seed=seed_generator)
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
@@ -34,4 +40,4 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return x
         noise_shape = (ops.shape(x)[0], *[1] * (len(x.shape) - 1)) if self.whole_rows else None
-        return keras.random.dropout(x, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
+        return self.drop(x, noise_shape=noise_shape)

@@ -24,14 +24,11 @@ class TokenEmbedding(keras.layers.Layer):
         self, vocabulary: int, width: int, seed_generator: keras.random.SeedGenerator | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.vocabulary, self.width, self.seed_generator = vocabulary, width, seed_generator
+        self.vocabulary, self.width = vocabulary, width
+        self.initializer = keras.initializers.RandomNormal(stddev=width**-0.5, seed=seed_generator)
 
     def build(self, input_shape: Any = None) -> None:
-        self.table = self.add_weight(
-            name="table",
-            shape=(self.vocabulary, self.width),
-            initializer=keras.initializers.RandomNormal(stddev=self.width**-0.5, seed=self.seed_generator),
-        )
+        self.table = self.add_weight(name="table", shape=(self.vocabulary, self.width), initializer=self.initializer)
         self.built = True
 
     def call(self, ids: Any) -> Any:

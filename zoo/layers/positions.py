@@ -38,15 +38,14 @@ class Positions(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kind, self.length, self.width, self.seed_generator = kind, length, width, seed_generator
+        if kind not in ("sinusoidal", "learned"):
+            raise ValueError(f'Positions are "sinusoidal" or "learned", not "{kind}".')
+        self.kind, self.length, self.width = kind, length, width
+        self.initializer = keras.initializers.RandomNormal(stddev=0.02, seed=seed_generator)
 
     def build(self, input_shape: Any = None) -> None:
         if self.kind == "learned":
-            self.table = self.add_weight(
-                name="table",
-                shape=(self.length, self.width),
-                initializer=keras.initializers.RandomNormal(stddev=0.02, seed=self.seed_generator),
-            )
+            self.table = self.add_weight(name="table", shape=(self.length, self.width), initializer=self.initializer)
         else:
             self.table = sinusoidal_table(self.length, self.width)
         self.built = True

@@ -146,4 +146,4 @@ class Seq2Seq(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Seq2Seq:
-        return cls(Config(**config.pop("config")), **config)
+        return cls(**{**config, "config": Config(**config["config"])})
