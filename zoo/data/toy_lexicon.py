@@ -116,8 +116,13 @@ NOUNS = [Noun(*row) for row in _table("""
 
 # Nouns of places, and the prepositions that say where one is; all of them rule the dative.
 _PREPOSITIONS = {"in": "in", "on": "auf", "under": "unter", "behind": "hinter", "in front of": "vor"}
-PLACES = [(Noun("place", en, "", "it", gender, de, ""), [(each, _PREPOSITIONS[each]) for each in where.split(",")])
-          for en, gender, de, where in _table("""
+
+
+def _place(en: str, gender: str, de: str, where: str) -> tuple[Noun, list[tuple[str, str]]]:
+    return Noun("place", en, "", "it", gender, de, ""), [(each, _PREPOSITIONS[each]) for each in where.split(",")]
+
+
+PLACES = [_place(*row) for row in _table("""
     garden  m  Garten  in,behind
     house   n  Haus    in,behind,in_front_of
     school  f  Schule  in,behind,in_front_of
@@ -144,8 +149,15 @@ STATES = [("tired", "müde"), ("hungry", "hungrig"), ("sad", "traurig"), ("happy
 
 _LIVING, _ANY = ("person", "animal"), ("person", "animal", "thing", "opening")
 _KINDS = {"person": ("person",), "living": _LIVING, "thing": ("thing",), "opening": ("opening",), "any": _ANY, "": ()}
+
+
+def _verb(row: list[str]) -> Verb:
+    cases = tuple(row[8].split(",")) if row[8] else ()
+    return Verb._make([*row[:8], cases, _KINDS[row[9]], _KINDS[row[10]]])
+
+
 #   English                           German                                            objects  subject  object
-VERBS = [Verb(*row[:8], tuple(filter(None, row[8].split(","))), _KINDS[row[9]], _KINDS[row[10]]) for row in _table("""
+VERBS = [_verb(row) for row in _table("""
     see       sees       saw         -   sehen     sieht     gesehen      haben  acc      living   any
     look_for  looks_for  looked_for  -   suchen    sucht     gesucht      haben  acc      living   any
     find      finds      found       -   finden    findet    gefunden     haben  acc      living   any
