@@ -1,10 +1,13 @@
 """Encoding of rows in chunks, here or in worker processes, into flat arrays that are cheap to send and to append."""
 
+import os
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,7 +117,7 @@ def in_processes(encoder: Encoder, chunks: Iterable[list[Example]], workers: int
     if first is None:
         return  # nothing left to do is no reason to start processes
     pending: deque[Future[Chunk]] = deque()
-    with ProcessPoolExecutor(workers, get_context("spawn"), _set_encoder, (encoder,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (encoder,)) as pool:
         try:
             pending.append(pool.submit(_encode, first))
             for chunk in chunks:
@@ -130,9 +133,17 @@ def in_processes(encoder: Encoder, chunks: Iterable[list[Example]], workers: int
 _encoder: Encoder  # of a worker process: sent once, since it may hold a whole vocabulary
 
 
-def _set_encoder(encoder: Encoder) -> None:
+def _begin(encoder: Encoder) -> None:
+    """First thing in a worker process: keep the encoder, leave Ctrl-C to the parent, and end when the parent does."""
     global _encoder
     _encoder = encoder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent_process().join()  # it returns only if the parent was killed: else the pool ends its workers itself
+    os._exit(1)
 
 
 def _encode(examples: list[Example]) -> Chunk:

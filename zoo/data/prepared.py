@@ -5,12 +5,14 @@ rows, and an index. It is written as the rows stream by, so a corpus may be larg
 its name or not at all; the same fingerprint is loaded and not made again.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Self
@@ -23,7 +25,6 @@ from zoo.errors import UserError
 from zoo.progress import say, track
 
 CODE_VERSION = 1  # raise it when the same input would be prepared differently: every fingerprint changes with it
-FORMAT = 1
 INDEX = "index.json"
 LENGTHS = "lengths"
 ROWS_BEFORE_WORKERS = 20_000  # starting processes costs a second or two: small tables end before that pays
@@ -119,18 +120,40 @@ def prepare(
     UserError if no row is left, with the reasons; if the disk is full; if a row cannot be read or encoded.
     """
     target = folder / fingerprint
-    if not _is_whole(target):
-        try:
-            partial = folder / f".{fingerprint}.{os.getpid()}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            _write(partial, table, Encoder(encode, length_of, keep), workers, description)
-            _publish(partial, target)
-        except OSError as error:
-            raise UserError(f"cannot be written ({error.strerror})", where=str(folder)) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    if _is_whole(target):
+        return Prepared(target)
+    partial = folder / f"{fingerprint}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder / f"{fingerprint}.lock"):
+            if not _is_whole(target):  # another process may have made it meanwhile
+                shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
+                shutil.rmtree(target, ignore_errors=True)
+                partial.mkdir()
+                try:
+                    _write(partial, table, Encoder(encode, length_of, keep), workers, description)
+                    partial.rename(target)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot be written ({error.strerror})",
+            where=str(folder),
+            remedy="Free space there, or name another folder.",
+        ) from error
     return Prepared(target)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """One process at a time: of several that train together, one prepares, the others wait. A killed one lets go."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that prepares {path.stem}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _write(folder: Path, table: Table, encoder: Encoder, workers: int, description: str) -> None:
@@ -199,7 +222,6 @@ class _Writer:
         if kind is None:
             sizes = {name: (self.folder / name).stat().st_size for name in self._files}
             index = {
-                "format": FORMAT,
                 "rows": self.rows,
                 "sides": self._sides,
                 "fields": self._fields,
@@ -230,14 +252,6 @@ def _is_whole(folder: Path) -> bool:
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _publish(partial: Path, target: Path) -> None:
-    """Give the finished folder its name. Another process that was faster has made the same, and may keep it."""
-    if _is_whole(target):
-        return
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
 
 
 def _map(path: Path, dtype: str) -> np.ndarray:

@@ -9,13 +9,14 @@ import codecs
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 from zoo.errors import UserError
 
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 CHUNK = 1 << 20  # bytes read at once when a file is only looked through
 SAVE_AS_UTF8 = "Save the file as UTF-8, for example: iconv -f LATIN1 -t UTF-8 old > new"
@@ -35,8 +36,7 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     if path.is_dir():
         raise UserError("this is a folder, a file is needed", where=str(path))
     try:
-        opener = OPENERS.get(path.suffix.lower())
-        return cast(IO[bytes], opener(path, "rb")) if opener else path.open("rb")
+        return OPENERS.get(path.suffix.lower(), open)(path, "rb")
     except FileNotFoundError:
         raise UserError("no such file", where=str(path), remedy="Check the path and its spelling.") from None
     except OSError as error:
@@ -57,18 +57,16 @@ def survey(path: str | Path) -> int:
     """
     lines, last = 0, b""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    for chunk in chunks(path):
-        try:
+    try:
+        for chunk in chunks(path):
             decoder.decode(chunk)
-        except UnicodeDecodeError:
-            for _ in read_lines(path):  # finds the line, and raises there
-                pass
-        lines += chunk.count(b"\n")
-        last = chunk[-1:]
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        deque(read_lines(path), maxlen=0)  # raises at the line
     if not last:
         raise UserError("the file is empty", where=str(path))
-    if decoder.getstate()[0]:
-        raise UserError("the last character is cut off", where=f"{path}:{lines + 1}", remedy="Is the file complete?")
     return lines + (last != b"\n")
 
 
@@ -87,7 +85,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
             yield line.removesuffix("\n").removesuffix("\r")
 
 
-def _guarded(read, path: str | Path, *arguments: int) -> bytes:
+def _guarded(read: Callable[..., bytes], path: str | Path, *arguments: int) -> bytes:
     """One read from a file that may be a damaged archive."""
     try:
         return read(*arguments)
