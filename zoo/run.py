@@ -121,7 +121,7 @@ class Run:
                 self.task.encode,
                 self.task.lengths,
                 cache_folder(),
-                fingerprint_of(table.files, self.task.fingerprint, part, str(data.columns)),
+                fingerprint_of(table.files, self.task.fingerprint, part, data.set, str(getattr(data, part)), str(data.columns)),
                 keep=self.task.keep,
                 workers=data.workers,
                 description=f"preparing {part}",

@@ -69,14 +69,14 @@ class Session:
         with devices.scope(choices.devices):
             self.model = self.task.build_model(choices.seed)
             optimizer = build_optimizer(choices, self.schedule, self.model.trainable_variables)
-        self.step = devices.make_step(
-            self.model,
-            optimizer,
-            self.task.objective,
-            clip_norm=choices.clip_norm,
-            average_decay=choices.average_decay,
-            devices=choices.devices,
-        )
+            self.step = devices.make_step(
+                self.model,
+                optimizer,
+                self.task.objective,
+                clip_norm=choices.clip_norm,
+                average_decay=choices.average_decay,
+                devices=choices.devices,
+            )
         self.checkpoints, self.log = run.checkpoints, Log(run.folder / "log.csv")
         self.examples = self._examples()
         self.logs: dict[str, float] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from zoo.tasks.task import Signature, Task, resolve
 from zoo.training.choices import TrainingChoices
 
 INPUTS = ("source_ids", "source_mask", "target_ids", "target_mask")
-SAMPLED_SLACK = 1.25  # a sampled segmentation is longer than the best one; rows are planned with this much room
+DRAWS = 4  # a sampled segmentation is longer than the best one: so often one is drawn that fits the planned room
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Translate(Task):
         return row
 
     def lengths(self, row: dict[str, Any]) -> tuple[int, ...]:
-        slack = SAMPLED_SLACK if self.transform else 1.0
-        return tuple(int(len(row[side]) * slack) + 1 for side in self.columns)  # + 1: end of source, start of target
+        room = [len(row[side]) + 1 for side in self.columns]  # + 1: end of source, start of target
+        return tuple(n + n // 7 + 2 for n in room) if self.transform else tuple(room)
 
     def keep(self, values: dict[str, Any], row: dict[str, Any]) -> str | None:
         source, target = (len(row[side]) for side in self.columns)
@@ -132,10 +132,13 @@ class Translate(Task):
         return None
 
     def _sample(self, row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        drawn = {}
+        drawn = {side: row[side] for side in self.columns}
         for side, room in zip(self.columns, self.lengths(row), strict=True):
-            ids = self.preprocessors[side].encode(row[f"{side}_text"], sample_rng=rng)
-            drawn[side] = ids if len(ids) < room else row[side]
+            for _ in range(DRAWS):
+                ids = self.preprocessors[side].encode(row[f"{side}_text"], sample_rng=rng)
+                if len(ids) < room:
+                    drawn[side] = ids
+                    break
         return drawn
 
     def make_batch(self, rows: Sequence[dict[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
@@ -255,10 +258,6 @@ class Translate(Task):
                 "what each piece of the translation attended to",
             ),
         }
-
-    def describe_preprocessing(self) -> dict[str, Any]:
-        """For the card."""
-        return asdict(self.recipe.preprocessing)
 
 
 def check_languages(recipe: Recipe) -> None:
