@@ -12,7 +12,7 @@ import numpy as np
 from zoo.data.shapes import assign, choose_boxes
 from zoo.errors import UserError
 
-LEAST_FILL = 0.8  # updates of a shape are at least so full, or its last rows move on to a larger shape
+LEAST_FILL = 2 / 3  # updates of a shape are at least so full, or its last rows move on to a larger shape
 
 
 class Shape(NamedTuple):
@@ -60,8 +60,8 @@ class Plan:
             raise UserError(f"a batch plan needs a budget, group and most_shapes of at least 1, seed of 0: {got}")
         lengths = np.maximum(lengths, 1)  # a row of length 0 takes a position nevertheless
         self._real = int(lengths.sum(dtype=np.int64))
-        # As many shapes as there are full updates, at most: more would only stand half empty.
-        boxes = choose_boxes(lengths, min(most_shapes, max(1, self._real // (budget * group))))
+        # Two shapes for each full update, at most: with more, their updates would stand half empty.
+        boxes = choose_boxes(lengths, min(most_shapes, max(1, 2 * self._real // (budget * group))))
         chosen = assign(lengths, boxes)
         self._quotas = _quotas(np.bincount(chosen, minlength=len(boxes)), boxes, budget, group)
         # Numbers of the rows, those of a shape side by side: an epoch only shuffles slices of it.
