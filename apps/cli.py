@@ -230,7 +230,7 @@ def guarded(work: Callable[[], int]) -> int:
         if error.errno != errno.ENOSPC:
             raise
         remedy = "Free some, then start the same command again."
-        return _failed(UserError("no space left on the disk.", where=error.filename or "", remedy=remedy))
+        return _failed(UserError("no space left on the disk.", where=str(error.filename or ""), remedy=remedy))
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         return 128 + 2
