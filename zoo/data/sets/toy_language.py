@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from zoo.data import toy_language
 from zoo.data.readers import Table
 from zoo.data.registry import About
+from zoo.data.toy_language import table
 
 
 class ToyLanguage:
@@ -21,7 +21,7 @@ class ToyLanguage:
 
     def table(self, split: str, columns: Mapping[str, str]) -> Table:
         """Rows of a split, made as they are read."""
-        return toy_language.table(split, columns)
+        return table(split, columns)
 
     def reference_file(self, split: str, column: str) -> Path | None:
         """None: answers are scored against the sentences themselves."""
