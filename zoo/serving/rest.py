@@ -1,0 +1,196 @@
+"""The REST API of TensorFlow Serving as an ASGI application: predict, status and metadata.
+
+Written on ASGI itself, which is all that the one regular expression of Serving's routing needs. Everything that takes
+time (reading JSON, the model, writing JSON) happens in a pool of threads, in one hop; the event loop only moves bytes.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from zoo.serving import json_reply, json_tensor, json_text
+from zoo.serving.models import Models
+from zoo.serving.status import Code, RequestError, invalid
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Serving's own (http_rest_api_util.cc): letter case does not matter to them, the checks behind them are exact.
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_MODEL = r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
+_PREDICTION = re.compile(_MODEL + r":(classify|regress|predict)", re.IGNORECASE)
+_STATUS = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE)
+_MOST_VERSION = 2**63 - 1
+_MOST_INFLATED = 100 * 2**20  # Serving's limit for a gzip body
+_NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
+
+
+class Target(NamedTuple):
+    """What a path names: a model, and a version of it by number or by label."""
+
+    model: str
+    version: int | None
+    label: str | None
+
+
+def app(models: Models, threads: ThreadPoolExecutor, max_request_bytes: int = 256 * 2**20) -> App:
+    """The ASGI application.
+
+    Args:
+        models: what is served.
+        threads: where requests are answered.
+        max_request_bytes: the largest body that is read.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"this application does not speak {scope['type']}")
+        path = scope["raw_path"].decode("latin-1")
+        if not _API.fullmatch(path):
+            await _reply(send, 404, _NOT_FOUND, b"text/html")
+            return
+        try:
+            if scope["method"] == "POST":
+                body = await _read(scope, receive, max_request_bytes)
+                body = await asyncio.get_running_loop().run_in_executor(threads, _post, models, path, body)
+            else:
+                body = _get(models, scope["method"], path)
+            status = 200
+        except _Gone:
+            return
+        except RequestError as error:
+            status, body = error.http, _error(error.message)
+        except Exception as error:
+            log.exception("%s %s failed", scope["method"], path)
+            status, body = Code.INTERNAL.http, _error(repr(error))
+        await _reply(send, status, body)
+
+    return answer
+
+
+def _post(models: Models, path: str, body: bytes) -> bytes:
+    found = _PREDICTION.fullmatch(path)
+    if not found:
+        raise _malformed("POST", path)
+    target = _target(*found.groups()[:3])
+    match found[4]:
+        case "predict":
+            return predict(models, target, body)
+        case "classify" | "regress":
+            raise RequestError(Code.UNIMPLEMENTED, f"This server does not {found[4]}; ask a signature by predict.")
+    raise _malformed("POST", path)  # such as :PREDICT
+
+
+def predict(models: Models, target: Target, body: bytes) -> bytes:
+    """Answers a predict request.
+
+    Raises: RequestError with Serving's code and text.
+    """
+    request = json_text.parse(body)
+    name = json_tensor.signature_name(request)
+    with models.use(*target) as servable:
+        signature = servable.signatures.get(name)
+        if signature is None:
+            raise invalid(f'Serving signature name: "{name}" not found in signature def')
+        if not signature.inputs:
+            asked = request.get("signature_name") or "DEFAULT"
+            raise invalid(f"Failed to get input map for signature: {asked}")
+        inputs, in_rows = json_tensor.decode(request, signature.inputs)
+        outputs = servable.run(name, inputs)
+    return json_reply.encode(outputs, in_rows)
+
+
+def _get(models: Models, method: str, path: str) -> bytes:
+    found = _STATUS.fullmatch(path) if method == "GET" else None
+    if not found:
+        raise _malformed(method, path)
+    if not found[1]:
+        raise invalid("Missing model name in request.")
+    target = _target(*found.groups()[:3])
+    return metadata(models, target) if found[4] == "metadata" else status(models, target)
+
+
+def status(models: Models, target: Target) -> bytes:
+    """The reply to a status request: a GetModelStatusResponse as JSON."""
+    versions = [
+        {
+            "version": str(each.version),  # an int64, which proto JSON writes as a string
+            "state": each.state.value,
+            "status": {"error_code": each.code.name, "error_message": each.message},
+        }
+        for each in models.status(*target)
+    ]
+    return _pretty({"model_version_status": versions})
+
+
+def metadata(models: Models, target: Target) -> bytes:
+    """The reply to a metadata request: a GetModelMetadataResponse as JSON."""
+    with models.use(*target) as servable:
+        spec = {"name": servable.name, "signature_name": "", "version": str(servable.version)}
+        return _pretty(
+            {"model_spec": spec, "metadata": {"signature_def": {"signature_def": servable.signature_defs()}}}
+        )
+
+
+def _target(model: str, version: str | None, label: str | None) -> Target:
+    if version and int(version) > _MOST_VERSION:
+        raise invalid(f"Failed to convert version: {version} to numeric.")
+    return Target(unquote(model), int(version) if version else None, unquote(label) if label else None)
+
+
+def _malformed(method: str, path: str) -> RequestError:
+    return invalid(f"Malformed request: {method} {path}")
+
+
+class _Gone(Exception):
+    """The client has left before its request was whole."""
+
+
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            text = f"The request is larger than {limit} bytes, the limit of this server."
+            raise RequestError(Code.RESOURCE_EXHAUSTED, text, http=413)
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    return _inflate(body) if (b"content-encoding", b"gzip") in scope["headers"] else body
+
+
+def _inflate(body: bytes) -> bytes:
+    """A gzip body unpacked; empty, as in Serving, where it is none or holds more than its limit."""
+    unpack = zlib.decompressobj(wbits=31)
+    try:
+        inflated = unpack.decompress(body, _MOST_INFLATED)
+    except zlib.error:
+        return b""
+    return inflated if unpack.eof else b""
+
+
+async def _reply(send: Send, status: int, body: bytes, kind: bytes = b"application/json") -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _error(message: str) -> bytes:
+    return json.dumps({"error": message}, indent=4, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _pretty(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
