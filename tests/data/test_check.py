@@ -1,15 +1,13 @@
-import io
 from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from tests.conftest import needs_data
 from zoo.data import registry
-from zoo.data.check import Seen, check, show
+from zoo.data.check import Seen, check, render
 from zoo.data.language import Languages, script_of
 from zoo.data.readers import Example, Table
 
@@ -170,16 +168,12 @@ def test_the_same_language_on_both_sides_is_no_ground_for_suspicion():
 
 
 def test_the_report_reads_well():
-    report = check(Pairs("train.en", [*GOOD, ("", "[red]leer[/red]\x07\n")]))
-    out = io.StringIO()
-    show(report, Console(file=out, width=60))
-    assert out.getvalue() == (
-        "Looked at 5 rows of train.\n"
+    report = check(Pairs("train.en", [*GOOD, ("", "leer\x07\n")]), Pairs("val.en", [("hello you", "hallo du")]))
+    assert render(report) == (
+        "Looked at 1 rows of validation, 5 rows of train.\n"
         "\n"
         "train: rows with an empty side: 1\n"
-        "  train.en:5   ||| [red]leer[/red]\\u0007\\u000a\n"
-        "  They are left out; many of them mean that lines have shifted.\n"
+        "  train.en:5   ||| leer\\u0007\\u000a\n"
+        "  > They are left out; many of them mean that lines have shifted."
     )
-    out = io.StringIO()
-    show(check(Pairs("train", GOOD)), Console(file=out))
-    assert out.getvalue() == "Looked at 4 rows of train.\nNothing to complain of.\n"
+    assert render(check(Pairs("train", GOOD))) == "Looked at 4 rows of train.\nNothing to complain of."

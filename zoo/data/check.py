@@ -4,8 +4,6 @@ One pass over each table; texts are remembered by 64-bit hashes only, eight byte
 checked too. Nothing is changed.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata
@@ -15,16 +13,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain, islice
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from zoo.data.language import Languages, script_of
 from zoo.data.readers import Example, Table
 from zoo.progress import track
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 SAMPLE = 10_000  # rows at the start of train from which is learned what is usual
 ROWS_AT_ONCE = 4096
@@ -276,18 +271,12 @@ def _shown(*texts: str) -> str:
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in cut)
 
 
-def show(report: Report, console: Console | None = None) -> None:
-    """Print a report, the gravest findings first; in colour where the console has it (standard output if None)."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = console or Console()
-    console.print("Looked at " + ", ".join(f"{rows:,} rows of {part}" for part, rows in report.rows.items()) + ".")
+def render(report: Report) -> str:
+    """A report as text to print, the gravest findings first: how many, the first few with their places, what to do."""
+    lines = ["Looked at " + ", ".join(f"{rows:,} rows of {part}" for part, rows in report.rows.items()) + "."]
     for finding in report.findings:
         kind = KINDS[finding.kind]
-        console.print(Text(f"\n{finding.part}: {kind.problem}: {finding.count:,}", style="bold"), soft_wrap=True)
-        for place, text in finding.examples:
-            console.print(Text.assemble("  ", (place, "cyan"), f"  {text}"), soft_wrap=True)
-        console.print(Text(f"  {kind.remedy}", style="green"), soft_wrap=True)
-    if not report.findings:
-        console.print("Nothing to complain of.")
+        lines += ["", f"{finding.part}: {kind.problem}: {finding.count:,}"]
+        lines += [f"  {place}  {text}" for place, text in finding.examples]
+        lines += [f"  > {kind.remedy}"]
+    return "\n".join(lines if report.findings else [*lines, "Nothing to complain of."])

@@ -164,15 +164,13 @@ def _write(folder: Path, table: Table, encoder: Encoder, workers: int, descripti
         for chunk in chain(encoded, rest):
             writer.append(chunk)
             progress.advance(len(chunk.lengths) + chunk.dropped.total())
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in writer.dropped.most_common())
     if not writer.rows:
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in writer.dropped.most_common())
         raise UserError(
             f"no row is left ({left_out or 'the table has none'})",
             where=", ".join(str(file) for file in table.files) or description,
             remedy="Loosen the limits of length, or look at the files: are the columns the right ones?",
         )
-    if left_out:
-        say(f"{description}: {writer.rows:,} rows kept, left out: {left_out}")
 
 
 class _Writer:
