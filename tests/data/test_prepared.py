@@ -4,6 +4,8 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,44 @@ def test_two_processes_prepare_once(tmp_path):
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = sorted(process.communicate(timeout=60)[0].split() for process in both)
     assert printed == [["2"], ["encoding", "encoding", "2"]]
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    (tmp_path / "slow_encoding.py").write_text(
+        textwrap.dedent("""
+        import multiprocessing, sys, threading, time
+        from pathlib import Path
+        from tests.data.test_prepared import Words, length_of
+        from zoo.data import prepared
+
+        def encode(values):
+            time.sleep(0.2)
+            return {"ids": [1], "count": 1}
+
+        def tell():
+            while len(children := multiprocessing.active_children()) < 2:
+                time.sleep(0.1)
+            time.sleep(2)
+            print(*(child.pid for child in children), flush=True)
+
+        if __name__ == "__main__":
+            prepared.ROWS_BEFORE_WORKERS = 0
+            threading.Thread(target=tell, daemon=True).start()
+            prepared.prepare(Words(["a"] * 5000), encode, length_of, Path(sys.argv[1]), "f", workers=2)
+        """)
+    )
+    command = [sys.executable, str(tmp_path / "slow_encoding.py"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(workers) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
 def test_rows_must_be_alike_and_flat(tmp_path):
