@@ -68,6 +68,11 @@ def test_each_kind_is_found_where_it_stands(kind, pair):
     assert found(report)["train", kind] == (1, ["train:5"])
 
 
+def test_empty_rows_are_nothing_but_empty():
+    report = check(Pairs("train", [*GOOD, ("", ""), ("", "")]), Pairs("val", [("", "")]))
+    assert found(report) == {("train", "empty"): (2, ["train:5", "train:6"]), ("validation", "empty"): (1, ["val:1"])}
+
+
 def test_what_is_right_is_left_alone():
     right = [
         ("Ångström, naïve, «CAFÉ», João NÃO", "Ångström «naiv», Gruß»"),

@@ -213,6 +213,9 @@ def _look_through(
             for (source, target, place), pair, repeated in zip(
                 rows, pairs, seen.add(np.array(pairs, np.uint64)), strict=True
             ):
+                if not source.strip() or not target.strip():
+                    report.add("empty", part, place, _shown(source, target))
+                    continue  # empty rows are alike in all else
                 if repeated:
                     report.add("duplicate", part, place, _shown(source, target))
                 for kind, text in _of_row(source, target, usual):
@@ -227,10 +230,7 @@ def _hash(text: str) -> int:
 
 
 def _of_row(source: str, target: str, usual: _Usual) -> Iterator[tuple[str, str]]:
-    """Kinds of what is wrong with one row, with the text that shows it."""
-    if not source.strip() or not target.strip():
-        yield "empty", _shown(source, target)
-        return
+    """Kinds of what is wrong with one row whose sides are not empty, with the text that shows it."""
     if source.strip() == target.strip() and script_of(source):
         yield "copy", _shown(source)
     elif reason := _wrong_language(source, target, usual):
