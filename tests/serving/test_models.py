@@ -121,6 +121,8 @@ def test_a_version_whose_warm_up_fails_is_not_served(swapping: RunningServer, ho
     message = 'Serving signature key "nothing" not found.'
     until(lambda: any(each.message == message for each in swapping.models.status("upper")))
     assert answer(swapping) == "A"
+    shutil.rmtree(home / "2")
+    until(lambda: states(swapping) == {2: "END", 1: "AVAILABLE"})
 
 
 def test_stopping_lets_the_request_that_came_finish(home: Path) -> None:
@@ -136,6 +138,27 @@ def test_stopping_lets_the_request_that_came_finish(home: Path) -> None:
         until(lambda: server.models._models["upper"][1].users)
     asking.join()
     assert replies == [{"outputs": 200_000}]
+
+
+def test_a_version_that_failed_is_tried_anew_when_it_is_asked_for_again(
+    swapping: RunningServer,
+    home: Path,
+    saved: Path,
+    add: Callable[[int], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failures() -> int:
+        return sum("upper version 2 failed to load" in message for message in caplog.messages)
+
+    broken = Path(shutil.copytree(saved / "later" / "2", home / "new"))
+    add_warmup(broken, [b"x"], signature="nothing")
+    broken.rename(home / "2")
+    until(lambda: states(swapping).get(2) == "END")  # given up
+    add(3)
+    until(lambda: states(swapping) == {3: "AVAILABLE", 2: "END", 1: "END"})
+    assert failures() == 3  # the first attempt and two more
+    shutil.rmtree(home / "3")
+    until(lambda: failures() == 6)
 
 
 def test_other_names_than_numbers_are_no_versions(tmp_path: Path) -> None:

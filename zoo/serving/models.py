@@ -196,12 +196,12 @@ class Models:
             for number in wanted:
                 if model[number].due(_look(folders[number]), at_once):
                     self._try_to_load(name, model[number])
-            for number, version in model.items():
-                if number not in wanted and version.state is State.LOADING:
-                    self._set(version, State.END)  # it failed, and is no longer asked for
             ready = all(model[number].state is State.AVAILABLE for number in wanted)
-            for number, version in model.items():
-                if number not in wanted and version.state is State.AVAILABLE and ready:
+            for version in (each for number, each in model.items() if number not in wanted):
+                version.tried = None  # should it be asked for again, that is a new start
+                if version.state in (State.START, State.LOADING):
+                    self._set(version, State.END, version.error)  # it never came to be
+                elif version.state is State.AVAILABLE and ready:
                     self._unload(name, version)
 
     def _try_to_load(self, name: str, version: _Version) -> None:
@@ -221,7 +221,8 @@ class Models:
     def _failed(self, name: str, version: _Version, error: Exception) -> None:
         version.attempts += 1
         version.retry_at = time.monotonic() + self._retry_seconds
-        known = error if isinstance(error, RequestError) else RequestError(Code.INTERNAL, repr(error))
+        code, message = (error.code, error.message) if isinstance(error, RequestError) else (Code.INTERNAL, repr(error))
+        known = RequestError(code, message)  # anew: the traceback of the other keeps the weights in memory
         given_up = version.attempts > self._retries
         self._set(version, State.END if given_up else State.LOADING, known)
         log.warning("%s version %d failed to load (attempt %d): %s", name, version.number, version.attempts, known)
