@@ -1,10 +1,10 @@
 """Translate text: train on your own sentence pairs, score, export, ask.
 
-    zoo translate check   --source my.en --target my.de      what is in the files, before any long work
-    zoo translate train   --source my.en --target my.de      a recipe is written for them, and trained
-    zoo translate export   runs/my saved_models/my           a SavedModel that takes and answers strings
-    zoo translate evaluate saved_models/my --source test.en --reference test.de
-    echo "A dog runs." | zoo translate predict saved_models/my
+zoo translate check   --source my.en --target my.de      what is in the files, before any long work
+zoo translate train   --source my.en --target my.de      a recipe is written for them, and trained
+zoo translate export   runs/my saved_models/my           a SavedModel that takes and answers strings
+zoo translate evaluate saved_models/my --source test.en --reference test.de
+echo "A dog runs." | zoo translate predict saved_models/my
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from apps.cli import (
 app = CommandLine("translate", __doc__)
 
 
-def _schema():  # noqa: ANN202  (a lazy import: the frame calls it only when help is shown)
+def _schema():
     from zoo.tasks.translate import Translate
 
     return Translate.schema()

@@ -8,7 +8,6 @@ Starting the same recipe in the same folder again goes on where it stopped, at t
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from typing import Any
 
 from zoo import recipe as recipes
 from zoo.data.choices import open_part
-from zoo.data.plan import Plan
 from zoo.data.prepared import Prepared, fingerprint_of, prepare
 from zoo.errors import UserError
 from zoo.progress import say, track
@@ -115,23 +113,25 @@ class Run:
             draft = folder.with_name(".preprocessor")
             self.task.save(draft)
             draft.rename(folder)
-        parts = [
-            prepare(
-                table,
-                self.task.encode,
-                self.task.lengths,
-                cache_folder(),
-                fingerprint_of(table.files, self.task.fingerprint, part, data.set, str(getattr(data, part)), str(data.columns)),
-                keep=self.task.keep,
-                workers=data.workers,
-                description=f"preparing {part}",
-            )
-            for table, part in zip(tables, ("train", "validation"), strict=True)
-        ]
+        parts = [self._prepare(part, table) for part, table in zip(("train", "validation"), tables, strict=True)]
         for part, rows in zip(("train", "validation"), parts, strict=True):
             dropped = "".join(f"; {count:,} left out: {reason}" for reason, count in rows.dropped.items())
             say(f"{part}: {len(rows):,} rows{dropped}")
         return parts[0], parts[1]
+
+    def _prepare(self, part: str, table: Any) -> Prepared:
+        data, task = self.recipe.data, self.task
+        choices = (part, data.set, str(getattr(data, part)), str(data.columns))
+        return prepare(
+            table,
+            task.encode,
+            task.lengths,
+            cache_folder(),
+            fingerprint_of(table.files, task.fingerprint, *choices),
+            keep=task.keep,
+            workers=data.workers,
+            description=f"preparing {part}",
+        )
 
     # After it.
 

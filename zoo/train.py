@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from zoo import recipe as recipes
@@ -61,9 +60,7 @@ class Session:
         self.run, self.task, self.choices = run, run.task, run.recipe.training
         self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None)
         choices = self.choices
-        self.plan = Plan(
-            self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices
-        )
+        self.plan = Plan(self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices)
         self.every = choices.evaluate_every or self.plan.updates
         self.schedule = schedules.build(choices)
         with devices.scope(choices.devices):
@@ -80,7 +77,12 @@ class Session:
         self.checkpoints, self.log = run.checkpoints, Log(run.folder / "log.csv")
         self.examples = self._examples()
         self.logs: dict[str, float] = {}
-        self.meta = {"step": 0, "seconds": 0.0, "history": [], "recipe": recipes.fingerprint(run.recipe)}
+        self.meta: dict[str, Any] = {
+            "step": 0,
+            "seconds": 0.0,
+            "history": [],
+            "recipe": recipes.fingerprint(run.recipe),
+        }
         self._resume(start_from)
         self.started = time.monotonic() - self.meta["seconds"]
         (run.folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
@@ -175,7 +177,7 @@ class Session:
         """Answers to the validation examples; the first few are shown and written to samples.txt."""
         if not self.examples:
             return []
-        *inputs, last = self.task.columns
+        inputs = self.task.columns[:-1]
         raws = [e[inputs[0]] if len(inputs) == 1 else tuple(e[name] for name in inputs) for e in self.examples]
         with track("answering validation examples", total=None):
             answers = self.task.predict(self.model, raws)
@@ -188,9 +190,9 @@ class Session:
             file.write("\n".join(lines) + "\n")
         return answers
 
-    def _save(self, done: int, goodness: float | None = None) -> Path:
+    def _save(self, done: int, goodness: float | None = None) -> None:
         from zoo.training.checkpoints import capture
 
         self.step.sync()
         self.meta |= {"step": done, "seconds": time.monotonic() - self.started}
-        return self.checkpoints.save(capture(self.model, self.step.optimizer, self.step), self.meta, goodness)
+        self.checkpoints.save(capture(self.model, self.step.optimizer, self.step), self.meta, goodness)

@@ -96,6 +96,7 @@ def export_run(args: Namespace) -> None:
 def evaluate_home(args: Namespace) -> None:
     """Prints the scores of an exported model on a test set."""
     from zoo.export.home import load
+
     from zoo.export.scores import Pairs, score_pairs
 
     model = load(args.model)
@@ -129,6 +130,7 @@ def predict_lines(args: Namespace) -> None:
 def draw(args: Namespace) -> None:
     """Writes the picture of a translation's attention."""
     from zoo.export.home import load
+
     from zoo.viz.attention import draw_attention, merge_pieces
 
     found = load(args.model).attention([args.text])[0]
@@ -148,7 +150,8 @@ def _own_table(args: Namespace) -> Any:
 
     for side in ("source", "target"):
         if not getattr(args, side):
-            raise UserError(f"--{side} is missing", remedy="Give both files, line n of one belonging to line n of the other.")
+            remedy = "Give both files, line n of one belonging to line n of the other."
+            raise UserError(f"--{side} is missing", remedy=remedy)
     return open_table({"source": args.source, "target": args.target}, {"source": "source", "target": "target"})
 
 
@@ -183,7 +186,7 @@ def _lines(path: str | None) -> list[str]:
     return data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
 
 
-class _standard_output:  # noqa: N801  (used as a context manager, like open)
+class _standard_output:
     def __enter__(self) -> Any:
         return sys.stdout
 

@@ -68,7 +68,7 @@ def model_section(families: tuple[str, ...], family: str | None = None) -> Any:
             for field in dataclasses.fields(module.Config)
         ),
     ]
-    made = dataclasses.make_dataclass("ModelSection", fields, bases=(ModelSection,), frozen=True)
+    made: Any = dataclasses.make_dataclass("ModelSection", fields, bases=(ModelSection,), frozen=True)
     made.families = families
     made.__module__ = module.__name__
     return made

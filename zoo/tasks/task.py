@@ -7,7 +7,7 @@ servers or command lines. One instance belongs to one recipe and, once fitted or
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -76,15 +76,15 @@ class Task(ABC):
         """Hex digest of all that decides what `encode` and `keep` give."""
 
     @abstractmethod
-    def encode(self, values: dict[str, Any]) -> dict[str, Any]:
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Raw values to arrays, once, when data is prepared; deterministic and picklable."""
 
     @abstractmethod
-    def lengths(self, row: dict[str, Any]) -> tuple[int, ...]:
+    def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
         """Upper bounds of the row's lengths, one a side."""
 
     @abstractmethod
-    def keep(self, values: dict[str, Any], row: dict[str, Any]) -> str | None:
+    def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         """Why the row is left out, or None."""
 
     transform: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,17 +109,17 @@ class Translate(Task):
 
     # Data: ids are prepared once; a batch adds start, end, padding and masks.
 
-    def encode(self, values: dict[str, Any]) -> dict[str, Any]:
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = {side: self.preprocessors[side].encode(values[side]) for side in self.columns}
         if self.transform:  # the text is needed again, each time the row is drawn
             row |= {f"{side}_text": values[side] for side in self.columns}
         return row
 
-    def lengths(self, row: dict[str, Any]) -> tuple[int, ...]:
+    def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
         room = [len(row[side]) + 1 for side in self.columns]  # + 1: end of source, start of target
         return tuple(n + n // 7 + 2 for n in room) if self.transform else tuple(room)
 
-    def keep(self, values: dict[str, Any], row: dict[str, Any]) -> str | None:
+    def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         source, target = (len(row[side]) for side in self.columns)
         data = self.recipe.data
         if not (source and target):

@@ -37,7 +37,9 @@ def survey(table: Table) -> Survey:
 
     Raises: UserError where there is no pair that has text on every side.
     """
-    pairs, words, types, characters = 0, 0, set(), set()
+    pairs, words = 0, 0
+    types: set[str] = set()
+    characters: set[str] = set()
     with track("looking at the data", total=table.rows) as progress:
         for example in table:
             progress.advance()

@@ -33,7 +33,9 @@ class TrainingChoices:
     precision: str = option("float32", "of the computation", choices=("float32", "bfloat16"))
     evaluate_every: int = option(0, "updates between evaluations and checkpoints; 0: each epoch", low=0)
     select: str = option(
-        "loss", "what is best at an evaluation: the validation loss, or the task's first score", choices=("loss", "score")
+        "loss",
+        "what is best at an evaluation: the validation loss, or the task's first score",
+        choices=("loss", "score"),
     )
     patience: int = option(0, "evaluations without a better score before the training stops; 0: never", low=0)
     keep: int = option(5, "checkpoints kept besides the best", low=1)
