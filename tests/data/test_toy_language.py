@@ -233,5 +233,5 @@ def test_table():
     assert rows == list(found) and len(rows) == found.rows == 1000 and found.columns == ("source", "target")
     english, german = sentences(0, 2, "validation")[1]
     assert rows[1] == Example({"source": english, "target": german}, "toy_language:validation:2")
-    assert next(iter(table("test", {"text": "de"}))).values.keys() == {"text"}
+    assert next(iter(table("validation", {"text": "de"}))).values.keys() == {"text"}
     assert all(path.is_file() for path in found.files)  # prepared data depends on them

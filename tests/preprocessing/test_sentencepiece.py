@@ -118,6 +118,13 @@ def test_the_same_lines_give_the_same_vocabulary(kind):
     assert SentencePiece.fit(lines[:-1], choices).fingerprint != first.fingerprint
 
 
+def test_a_large_corpus_is_sampled_alike_each_time(monkeypatch):
+    whole = fitted(vocabulary=300).fingerprint
+    monkeypatch.setattr("zoo.preprocessing.sentencepiece.LEARNED_LINES", 60)
+    sampled = {fitted(vocabulary=300).fingerprint for _ in range(3)}
+    assert len(sampled) == 1 and whole not in sampled
+
+
 @KINDS
 def test_sampling_follows_the_generator_alone(kind):
     text = fitted(kind, sampling=0.3)

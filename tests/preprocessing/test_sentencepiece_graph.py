@@ -73,13 +73,6 @@ def test_same_ids_of_invalid_bytes(faces):
     assert_same_ids(faces, noise + [rng.randbytes(rng.randint(1, 40)) for _ in range(500)])
 
 
-def test_same_ids_of_ties(faces):
-    """Words of one repeated letter or pair can be cut in many ways that are equally good."""
-    assert_same_ids(
-        faces, [(unit * 40)[:length].encode() for unit in ("0", "e", "00,", ".", "ab") for length in range(40)]
-    )
-
-
 def test_extremes(faces):
     long = [
         "x" * 100_000,
