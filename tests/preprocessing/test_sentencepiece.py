@@ -10,9 +10,10 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import run_python
 from tests.preprocessing.corpora import learning_lines
 from zoo.errors import UserError
-from zoo.preprocessing.sentencepiece import SentencePiece, SentencePieceChoices
+from zoo.preprocessing.sentencepiece import SentencePiece, SentencePieceChoices, _draw
 
 SENTENCES = [
     f"{who} {does} {what}"
@@ -118,11 +119,19 @@ def test_the_same_lines_give_the_same_vocabulary(kind):
     assert SentencePiece.fit(lines[:-1], choices).fingerprint != first.fingerprint
 
 
-def test_a_large_corpus_is_sampled_alike_each_time(monkeypatch):
-    whole = fitted(vocabulary=300).fingerprint
-    monkeypatch.setattr("zoo.preprocessing.sentencepiece.LEARNED_LINES", 60)
-    sampled = {fitted(vocabulary=300).fingerprint for _ in range(3)}
-    assert len(sampled) == 1 and whole not in sampled
+def test_of_a_large_corpus_an_even_sample_is_learned(monkeypatch):
+    monkeypatch.setattr("zoo.preprocessing.sentencepiece.LEARNED_LINES", 500)
+    drawn = [int(text) for text in _draw(map(str, range(20_000)), lowercase=False, progress=None)]
+    assert len(set(drawn)) == 500
+    assert np.histogram(drawn, bins=4, range=(0, 20_000))[0].min() > 90  # from everywhere
+    code = """
+        from tests.preprocessing import test_sentencepiece as test
+        import zoo.preprocessing.sentencepiece as module
+        module.LEARNED_LINES = 150
+        print(test.fitted(vocabulary=300).fingerprint)
+        """
+    monkeypatch.setattr("zoo.preprocessing.sentencepiece.LEARNED_LINES", 150)
+    assert run_python(code).strip() == fitted(vocabulary=300).fingerprint  # in another process too
 
 
 @KINDS

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import re
 import struct
 import threading
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 PAD_ID, UNKNOWN_ID, START_ID, END_ID = 0, 1, 2, 3
 FORMAT = 1
 MODEL_FILE, CHOICES_FILE = "model.spm", "sentencepiece.json"
-# Pieces are learned from at most so many lines, drawn evenly: more change nothing and would have to fit in memory.
-LEARNED_LINES = 2_000_000
-LONGEST_LEARNED_LINE = 65_536  # bytes; the library leaves longer lines out
+# Pieces are learned from at most so many lines, drawn evenly: more change little and would have to fit in memory.
+LEARNED_LINES = 1_000_000
+LEARNED_CHARACTERS = 4_000  # of a line; the library would leave a longer one out
 # No piece is longer, so a text of 16 n characters has at least n pieces, runs of blanks aside.
 CHARACTERS_A_PIECE = 16
 # The sums of the unigram trainer depend on the number of threads, so it is fixed and not the machine's.
@@ -109,29 +110,27 @@ class SentencePiece:
         """Learns a vocabulary from text; the same lines and choices give the same vocabulary.
 
         Args:
-            lines: texts, or rows of several texts (source and target of a pair, say). Read once and never held whole.
+            lines: texts, or rows of several texts (source and target of a pair, say). Read once; of a large corpus,
+                only a sample of `LEARNED_LINES` is held.
             choices: what to learn.
             progress: advanced by one a row.
 
         Raises:
             UserError: no text at all, or a vocabulary too large or too small for it (says the bound that works).
         """
-        corpus = _Corpus(lines, choices.lowercase, progress)
+        drawn = _draw(lines, choices.lowercase, progress)
         model = io.BytesIO()
         try:
-            with _RANDOM:
-                sentencepiece.set_random_generator_seed(1)  # decides which lines are drawn from a large corpus
-                sentencepiece.SentencePieceTrainer.train(
-                    sentence_iterator=iter(corpus), model_writer=model,
-                    model_type=choices.kind, vocab_size=choices.vocabulary,
-                    character_coverage=choices.character_coverage, byte_fallback=choices.byte_fallback,
-                    normalization_rule_name="nmt_nfkc", max_sentencepiece_length=CHARACTERS_A_PIECE,
-                    pad_id=PAD_ID, unk_id=UNKNOWN_ID, bos_id=START_ID, eos_id=END_ID,
-                    input_sentence_size=LEARNED_LINES, max_sentence_length=LONGEST_LEARNED_LINE,
-                    num_threads=TRAINER_THREADS, minloglevel=2,
-                )  # fmt: skip
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_handed_over(drawn), model_writer=model,
+                model_type=choices.kind, vocab_size=choices.vocabulary,
+                character_coverage=choices.character_coverage, byte_fallback=choices.byte_fallback,
+                normalization_rule_name="nmt_nfkc", max_sentencepiece_length=CHARACTERS_A_PIECE,
+                pad_id=PAD_ID, unk_id=UNKNOWN_ID, bos_id=START_ID, eos_id=END_ID,
+                max_sentence_length=4 * LEARNED_CHARACTERS, num_threads=TRAINER_THREADS, minloglevel=2,
+            )  # fmt: skip
         except RuntimeError as error:
-            raise (corpus.error or _explain(error, choices)) from error
+            raise _explain(error, choices) from error
         return cls(_with_exact_scores(model.getvalue()), choices)
 
     @property
@@ -274,23 +273,31 @@ def _span(message: bytearray, at: int) -> tuple[int, int]:
     return at + 1, at + 1 + length
 
 
-class _Corpus:
-    """The lines as the trainer wants them; keeps an error of the reader, which the trainer would turn into a string."""
+def _draw(lines: Iterable[str | Sequence[str]], lowercase: bool, progress: Progress | None) -> list[str]:
+    """Returns all texts of the rows or, of more than `LEARNED_LINES`, so many, each as likely (Vitter's algorithm R).
 
-    def __init__(self, lines: Iterable[str | Sequence[str]], lowercase: bool, progress: Progress | None) -> None:
-        self.lines, self.lowercase, self.progress = lines, lowercase, progress
-        self.error: Exception | None = None
+    The trainer could draw, but by a seed that differs between processes.
+    """
+    rng = random.Random(1)
+    drawn: list[str] = []
+    seen = 0
+    for row in lines:
+        for text in (row,) if isinstance(row, str) else row:
+            seen += 1
+            if seen <= LEARNED_LINES:
+                drawn.append(normal(text[:LEARNED_CHARACTERS], lowercase))
+            elif (place := rng.randrange(seen)) < LEARNED_LINES:
+                drawn[place] = normal(text[:LEARNED_CHARACTERS], lowercase)
+        if progress is not None:
+            progress.advance()
+    return drawn
 
-    def __iter__(self) -> Iterator[str]:
-        try:
-            for row in self.lines:
-                for text in (row,) if isinstance(row, str) else row:
-                    yield normal(text, self.lowercase)
-                if self.progress is not None:
-                    self.progress.advance()
-        except Exception as error:
-            self.error = error
-            raise
+
+def _handed_over(texts: list[str]) -> Iterator[str]:
+    """Yields the texts and lets go of each, so that they are not in memory twice: the trainer copies them."""
+    texts.reverse()
+    while texts:
+        yield texts.pop()
 
 
 def _explain(error: RuntimeError, choices: SentencePieceChoices) -> Exception:
