@@ -17,6 +17,20 @@ SCRIPTS = {
     "mathematical": "\U0001d400\U0001d7ff", "private": "\ue000\ue0ff", "last": "\U0010fff0\U0010ffff",
 }  # fmt: skip
 
+# A little language, to learn a small vocabulary from.
+SENTENCES = [
+    f"{who} {does} {what}"
+    for who in ("the old man", "a young woman", "my brother", "nobody here", "die alte Frau", "every teacher")
+    for does in ("feeds", "reads about", "never forgets", "follows", "füttert", "photographs")
+    for what in (
+        "the small dog in the garden",
+        "a red book",
+        "our neighbours",
+        "den Hund auf der Straße",
+        "seven birds",
+    )
+]
+
 
 def real_lines(languages: str = "en de fr", split: str = "val") -> list[str]:
     """The lines of Multi30k; skips the test where the data is not at hand."""

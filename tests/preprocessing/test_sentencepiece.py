@@ -1,8 +1,6 @@
 """SentencePiece without TensorFlow: what is learned, what comes back, and what the user is told."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,22 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import run_python
-from tests.preprocessing.corpora import learning_lines
+from tests.preprocessing.corpora import SENTENCES, learning_lines
 from zoo.errors import UserError
 from zoo.preprocessing.sentencepiece import SentencePiece, SentencePieceChoices, _draw
 
-SENTENCES = [
-    f"{who} {does} {what}"
-    for who in ("the old man", "a young woman", "my brother", "nobody here", "die alte Frau", "every teacher")
-    for does in ("feeds", "reads about", "never forgets", "follows", "füttert", "photographs")
-    for what in (
-        "the small dog in the garden",
-        "a red book",
-        "our neighbours",
-        "den Hund auf der Straße",
-        "seven birds",
-    )
-]
 KINDS = pytest.mark.parametrize("kind", ["bpe", "unigram"])
 
 
@@ -132,24 +118,6 @@ def test_of_a_large_corpus_an_even_sample_is_learned(monkeypatch):
         """
     monkeypatch.setattr("zoo.preprocessing.sentencepiece.LEARNED_LINES", 150)
     assert run_python(code).strip() == fitted(vocabulary=300).fingerprint  # in another process too
-
-
-@KINDS
-def test_sampling_follows_the_generator_alone(kind):
-    text = fitted(kind, sampling=0.3)
-    best = text.encode(SENTENCES[0]).tolist()
-
-    def draw(seed: int) -> list[int]:
-        return text.encode(SENTENCES[0], sample_rng=np.random.default_rng(seed)).tolist()
-
-    drawn = [draw(seed) for seed in range(200)]
-    assert len({tuple(ids) for ids in drawn}) > 20
-    assert all(text.decode(ids) == SENTENCES[0] for ids in drawn)
-    with ThreadPoolExecutor(4) as threads:  # other threads draw at the same time
-        assert list(threads.map(draw, range(200))) == drawn
-    assert text.encode(SENTENCES[0]).tolist() == best
-    plain = SentencePiece(text.model, replace(text.choices, sampling=0.0))
-    assert plain.encode(SENTENCES[0], sample_rng=np.random.default_rng(0)).tolist() == best
 
 
 def test_save_and_load(tmp_path, learned):

@@ -19,9 +19,9 @@ import json
 import random
 import re
 import struct
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ import numpy as np
 import sentencepiece
 
 from zoo.errors import UserError
+from zoo.preprocessing.subword_sampling import MergeSampler, UnigramSampler
 from zoo.recipe import option
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ LEARNED_CHARACTERS = 4_000  # of a line; the library would leave a longer one ou
 CHARACTERS_A_PIECE = 16
 # The sums of the unigram trainer depend on the number of threads, so it is fixed and not the machine's.
 TRAINER_THREADS = 4
-
-# SentencePiece's random numbers belong to the whole process: seed and draw together, one thread at a time.
-_RANDOM = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,11 @@ class SentencePiece:
             raise _explain(error, choices) from error
         return cls(_with_exact_scores(model.getvalue()), choices)
 
+    @cached_property
+    def _sampler(self) -> MergeSampler | UnigramSampler:
+        sampler = MergeSampler if self.choices.kind == "bpe" else UnigramSampler
+        return sampler(self._processor, self.choices.sampling)
+
     @property
     def size(self) -> int:
         """V, the number of pieces."""
@@ -149,18 +152,13 @@ class SentencePiece:
 
         Args:
             text: a string, or UTF-8 bytes.
-            sample_rng: draws one of the many ways to cut the text, as `choices.sampling` says (Kudo, 2018,
-                arXiv:1804.10959; BPE-dropout: Provilkov et al., 2020, arXiv:1910.13267). Without it, or with
+            sample_rng: draws one of the many ways to cut the text, as `choices.sampling` says. Without it, or with
                 sampling 0, the best way is taken.
         """
         text = normal(text, self.choices.lowercase)
         if sample_rng is None or not self.choices.sampling:
             return np.asarray(self._processor.encode(text), np.int32)
-        seed = int(sample_rng.integers(2**32))
-        with _RANDOM:
-            sentencepiece.set_random_generator_seed(seed)
-            ids = self._processor.encode(text, enable_sampling=True, alpha=self.choices.sampling, nbest_size=-1)
-        return np.asarray(ids, np.int32)
+        return np.asarray(self._sampler(text, sample_rng), np.int32)
 
     def encode_batch(self, texts: Iterable[str | bytes]) -> list[np.ndarray]:
         """Returns the ids of every text, each int32 [T]."""
