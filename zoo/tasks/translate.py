@@ -48,7 +48,7 @@ class Export:
     max_source: int = option(256, "pieces of a source that are read; the rest is cut", low=8)
     source_language: str = option("", "ISO 639-1 code, for the card and the scorers")
     target_language: str = option("", "ISO 639-1 code, for the card and the scorers")
-    about: str = option("", "data, licence and limits, in the card's words")
+    about: str = option("", "what the model is not for, in the card's words")
 
 
 class Translate(Task):
