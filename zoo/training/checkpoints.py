@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-from keras import ops
 from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 
@@ -96,7 +95,7 @@ def _named(model: keras.Model, optimizer: Any = None, step: Any = None) -> dict[
 
 def _to_numpy(variable: keras.Variable) -> np.ndarray:
     # A copy: on JAX and TensorFlow the array may be a view of memory that the next update writes to.
-    return np.array(ops.convert_to_numpy(variable.value), order="C")
+    return np.array(variable.numpy(), order="C")
 
 
 def _assign(variables: Mapping[str, keras.Variable], arrays: Arrays) -> None:

@@ -1,4 +1,4 @@
-"""One update on JAX: one compiled function of the whole state, spread over the devices by the shards of its batch."""
+"""One update on JAX: pure functions of the whole state, spread over the devices by the shards of the batch."""
 
 from __future__ import annotations
 
@@ -72,22 +72,30 @@ class Step:
         )
         mesh = Mesh(np.array(jax.devices()[:devices]), ("batch",))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
-        self._by_rows = NamedSharding(mesh, PartitionSpec(None, "batch"))
+        self._by_rows = NamedSharding(mesh, PartitionSpec("batch"))
         self._state: State | None = None
-        # Donated: the new state takes the memory of the old one.
-        self._update = jax.jit(self._pure_update, donate_argnums=0, out_shardings=self._everywhere)
-        self._evaluate = jax.jit(self._pure_evaluate)
+        # Two functions: what depends on the shape of the batch is compiled for each, AdamW once. Donated memory is
+        # taken over by the result.
+        self._add = jax.jit(self._add_gradients, donate_argnums=2, out_shardings=self._everywhere)
+        self._apply = jax.jit(self._pure_apply, donate_argnums=0, out_shardings=self._everywhere)
+        self._evaluate = jax.jit(lambda state, batch: self._sums(state, batch, False)[0])
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
         """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
         state = self._pull()
-        self._state, sums = self._update(state, self._stack(batches))
-        return sums
+        parts = [batches[first : first + self.devices] for first in range(0, len(batches), self.devices)]
+        totals = [jnp.zeros_like(w) for w in state.weights] if len(parts) > 1 else None
+        sums: Sums = {}
+        for part in parts:
+            totals, new, others = self._add(state, self._spread(part), totals)
+            state = state._replace(others=others)
+            sums = {name: sums[name] + new[name] for name in new} if sums else new
+        self._state, norm = self._apply(state, totals, sums["count"])
+        return {**sums, "gradient_norm": norm}
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         """The sums of one batch, outside training."""
-        state = self._pull()
-        return self._evaluate(state, batch)
+        return self._evaluate(self._pull(), batch)
 
     def sync(self) -> None:
         """Writes the truth into the variables; the next update begins with what they hold then."""
@@ -104,10 +112,9 @@ class Step:
         state = State(*([v.value for v in variables] for variables in self._variables))
         return jax.device_put(state, self._everywhere)
 
-    def _stack(self, batches: list[dict[str, np.ndarray]]) -> dict[str, jax.Array]:
-        """Micro-batches [A, B, …]; those of the devices stand one after another in the rows B."""
-        stacked = {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
-        joined = {k: v.reshape(-1, self.devices * v.shape[1], *v.shape[2:]) for k, v in stacked.items()}
+    def _spread(self, part: list[dict[str, np.ndarray]]) -> dict[str, jax.Array]:
+        """One batch for each device, put there as the shards of one [devices * B, …]."""
+        joined = {key: np.concatenate([batch[key] for batch in part]) for key in part[0]}
         return jax.device_put(joined, self._by_rows)
 
     def _sums(self, state: State, batch: dict[str, jax.Array], training: bool) -> tuple[Sums, list[jax.Array]]:
@@ -118,31 +125,21 @@ class Step:
             sums = self.objective(self.model, batch, training)
         return sums, [scope.get_current_value(v) for v in self._variables.others]
 
-    def _gradients(self, state: State, batch: dict[str, jax.Array]) -> tuple[list[jax.Array], Sums, list[jax.Array]]:
+    def _add_gradients(
+        self, state: State, batch: dict[str, jax.Array], totals: list[jax.Array] | None
+    ) -> tuple[list[jax.Array], Sums, list[jax.Array]]:
+        """Gradients of the summed loss, added to those of the micro-batches before; sums; seed generators' states."""
+
         def loss(weights: list[jax.Array]) -> tuple[jax.Array, tuple[Sums, list[jax.Array]]]:
             sums, others = self._sums(state._replace(weights=weights), batch, True)
             return sums["loss"], (sums, others)
 
         gradients, (sums, others) = jax.grad(loss, has_aux=True)(state.weights)
-        return gradients, sums, others
+        return gradients if totals is None else jax.tree.map(jnp.add, totals, gradients), sums, others
 
-    def _pure_update(self, state: State, batches: dict[str, jax.Array]) -> tuple[State, Sums]:
-        if next(iter(batches.values())).shape[0] == 1:
-            gradients, sums, others = self._gradients(state, {k: v[0] for k, v in batches.items()})
-        else:
-            # A scan and not a Python loop: compiling takes as long as for one micro-batch.
-            def add(carry: tuple[Any, list[jax.Array]], batch: dict[str, jax.Array]) -> tuple[Any, None]:
-                totals, others = carry
-                *new, others = self._gradients(state._replace(others=others), batch)
-                return (jax.tree.map(jnp.add, totals, tuple(new)), others), None
-
-            first = {k: v[0] for k, v in batches.items()}
-            zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(self._gradients, state, first)[:2])
-            ((gradients, sums), others), _ = jax.lax.scan(add, (zeros, state.others), batches)
-        return self._apply(state._replace(others=others), gradients, sums)
-
-    def _apply(self, state: State, gradients: list[jax.Array], sums: Sums) -> tuple[State, Sums]:
-        count = jnp.maximum(sums["count"], 1.0)
+    def _pure_apply(self, state: State, gradients: list[jax.Array], count: jax.Array) -> tuple[State, jax.Array]:
+        """The state after the update, and the norm of its gradient before it was clipped."""
+        count = jnp.maximum(count, 1.0)
         gradients = [g / count for g in gradients]
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradients))
         if self.clip_norm:
@@ -150,14 +147,7 @@ class Step:
         weights, optimizer = self.optimizer.stateless_apply(state.optimizer, gradients, state.weights)
         averages = state.averages
         if averages:
-            rate = average_rate(self.average_decay, optimizer[self._iterations])
+            done = optimizer[[v is self.optimizer.iterations for v in self._variables.optimizer].index(True)]
+            rate = average_rate(self.average_decay, done)
             averages = [a + rate * (w - a) for a, w in zip(averages, weights, strict=True)]
-        return State(weights, state.others, optimizer, averages), {**sums, "gradient_norm": norm}
-
-    @property
-    def _iterations(self) -> int:
-        """Place of the number of updates among the optimizer's variables."""
-        return next(i for i, v in enumerate(self._variables.optimizer) if v is self.optimizer.iterations)
-
-    def _pure_evaluate(self, state: State, batch: dict[str, jax.Array]) -> Sums:
-        return self._sums(state, batch, False)[0]
+        return State(weights, state.others, optimizer, averages), norm

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from zoo.training.devices import too_few
 from zoo.training.objective import Objective, average_rate
@@ -70,7 +69,7 @@ class Step:
         self.averages: list[Any] | None = None
         if average_decay:
             with self._strategy.scope():
-                copies = (ops.convert_to_numpy(v.value) for v in self.weights)
+                copies = [v.numpy() for v in self.weights]
                 self.averages = [keras.Variable(copy, trainable=False, name="average") for copy in copies]
         self._compiled: dict[int, Any] = {}
         self._evaluate: Any = None
