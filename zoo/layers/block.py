@@ -148,9 +148,9 @@ class Block(keras.layers.Layer):
             x [R, K, D] and the new (keys, values).
         """
         frame = self.around_attention
-        out, *cache = self.attention.step(frame.open(x), position, *cache)
+        out, keys, values = self.attention.step(frame.open(x), position, *cache)
         x = frame.close(x, out)
         if memory is not None:
             x = self.around_cross.close(x, self.cross.step_memory(self.around_cross.open(x), *memory))
         frame = self.around_feedforward
-        return frame.close(x, self.feedforward(frame.open(x))), tuple(cache)
+        return frame.close(x, self.feedforward(frame.open(x))), (keys, values)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo.layers.attention import causal_mask
@@ -16,7 +17,7 @@ from zoo.layers.positions import Positions
 from zoo.layers.stack import Stack
 from zoo.models.seq2seq_config import PRESETS, Config
 
-__all__ = ["PRESETS", "Config", "Seq2Seq"]
+__all__ = ["PRESETS", "Config", "Seq2Seq", "example_inputs"]
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -27,6 +28,8 @@ class Seq2Seq(keras.Model):
         config: sizes and rates; both vocabularies must be set.
         seed: decides the initial weights and the sequence of dropout.
     """
+
+    built: bool  # Keras sets it
 
     def __init__(self, config: Config, seed: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("name", "seq2seq")
@@ -60,10 +63,10 @@ class Seq2Seq(keras.Model):
         """Makes the variables at once: their shapes follow from the config alone."""
         if self.built:
             return
-        embeddings = {
-            id(layer): layer for layer in (self.source_embedding, self.target_embedding, self.output_embedding)
-        }
-        for layer in (*embeddings.values(), self.source_positions, self.target_positions, self.encoder, self.decoder):
+        # Tied embeddings are one layer, to be built once.
+        embeddings = dict.fromkeys((self.source_embedding, self.target_embedding, self.output_embedding))
+        parts: tuple[Any, ...] = (self.source_positions, self.target_positions, self.encoder, self.decoder)
+        for layer in (*embeddings, *parts):
             layer.build((None, None, self.config.width))
         self.built = True
 
@@ -95,6 +98,10 @@ class Seq2Seq(keras.Model):
                 start_id; target_mask bool [B, T]. Masks: True = real.
         """
         return self.output_embedding.logits(self.hidden(inputs, training))
+
+    def compute_output_spec(self, inputs: dict[str, Any], training: bool = False) -> keras.KerasTensor:
+        """Said, not traced: JAX cannot tell that an open length stays within the table of positions."""
+        return keras.KerasTensor((*inputs["target_ids"].shape, self.config.target_vocabulary), self.compute_dtype)
 
     def attention(self, inputs: dict[str, Any]) -> Any:
         """Cross-attention weights [layers, B, H, T, S] for the inputs of `call`."""
@@ -147,3 +154,20 @@ class Seq2Seq(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Seq2Seq:
         return cls(**{**config, "config": Config(**config["config"])})
+
+
+def example_inputs(config: Config, rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Random inputs of `call` with rows of different lengths, for tests and measurements; S = 7, T = 5."""
+    rng = np.random.default_rng(seed)
+    first = max(config.pad_id, config.unknown_id, config.start_id, config.end_id) + 1
+    inputs = {}
+    for side, length, vocabulary in (("source", 7, config.source_vocabulary), ("target", 5, config.target_vocabulary)):
+        lengths = rng.integers(2, length + 1, rows)
+        lengths[0] = length
+        ids = rng.integers(first, vocabulary, (rows, length))
+        if side == "target":
+            ids[:, 0] = config.start_id
+        mask = np.arange(length) < lengths[:, None]
+        inputs[f"{side}_ids"] = np.where(mask, ids, config.pad_id).astype("int32")
+        inputs[f"{side}_mask"] = mask
+    return inputs

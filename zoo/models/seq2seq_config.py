@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zoo.errors import UserError
+from zoo.models.checks import check_fields
 from zoo.recipe import option
 
 
@@ -38,6 +39,7 @@ class Config:
     end_id: int = option(3, "id that ends a source and a target", low=0)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.width % self.heads:
             raise UserError(f"{self.heads} heads do not divide the width {self.width}", where="heads")
         if self.width % 2 and self.positions == "sinusoidal":
