@@ -1,0 +1,81 @@
+"""The card of a version: what the model is, what it was made of, how good it is, how to ask it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.export.bundle import Bundle, Exported
+
+
+def card(
+    bundle: Bundle, exported: Exported, name: str, version: int, scores: Mapping[str, Any], megabytes: float
+) -> str:
+    """The README.md of a version, in Markdown."""
+    about = bundle.about
+    languages = " to ".join(each for each in (about.source_language, about.target_language) if each)
+    facts = {
+        "task": f"{bundle.task} {languages}".strip(),
+        "version": f"{version}, {megabytes:.1f} MB",
+        "weights": f"{bundle.model.count_params():,}",
+        "trained on": about.data,
+        "terms of the data": about.licence,
+        "training": _training(bundle),
+        "not for": about.limits,
+    }
+    rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value)
+    parts = [f"# {name}", about.description, f"| | |\n|---|---|\n{rows}", _scores(scores)]
+    if bundle.curve:
+        parts.append("![learning curve](curve.png)")
+    parts += ["## Signatures", _signatures(bundle, exported), "## Asking it", _asking(bundle, name)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ")
+
+
+def _training(bundle: Bundle) -> str:
+    environment, minutes = bundle.about.environment, bundle.about.minutes
+    told = f"{minutes:.0f} minutes, " if minutes else ""
+    known = ("backend", "cores", "machine", "keras")
+    return told + ", ".join(f"{name} {environment[name]}" for name in known if name in environment)
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    if not scores.get("scores"):
+        return ""
+    rows = "\n".join(
+        f"| {each['name']} | {each['value']:.2f} | {each['interval'][0]:.2f} to {each['interval'][1]:.2f} | "
+        f"`{_cell(each['signature'])}` |"
+        for each in scores["scores"]
+    )
+    return (
+        f"## Scores on {scores['data']}\n\nMeasured through this SavedModel, from raw text to raw text.\n\n"
+        f"| score | value | 95 % interval | signature |\n|---|---|---|---|\n{rows}"
+    )
+
+
+def _signatures(bundle: Bundle, exported: Exported) -> str:
+    rows = []
+    for name, signature in bundle.signatures.items():
+        inputs = ", ".join(f"`{key}` {kind}" for key, kind in signature.inputs.items())
+        outputs = ", ".join(f"`{key}` {kind}" for key, kind in signature.outputs.items())
+        rows.append(f"| `{name}` | {signature.about} | {inputs} | {outputs} |")
+    limits = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in exported.limits.items())
+    return (
+        "| signature | answers | takes | gives |\n|---|---|---|---|\n" + "\n".join(rows) + f"\n\nBounds: {limits}. "
+        "Text is never refused: invalid UTF-8 is replaced, what is longer is cut and `truncated` says so."
+    )
+
+
+def _asking(bundle: Bundle, name: str) -> str:
+    text = next((each for each in bundle.examples if each), "A text.")
+    body = json.dumps({"instances": [text]}, ensure_ascii=False).replace("'", "'\\''")
+    return f"""```
+docker run -p 8501:8501 -v "$PWD/{name}:/models/{name}" -e MODEL_NAME={name} tensorflow/serving:2.20.0
+curl -d '{body}' localhost:8501/v1/models/{name}:predict
+```
+
+Without Docker: `zoo serve` with the folder that holds this one. In Python: `zoo.load("{name}")([…])`."""
