@@ -100,8 +100,6 @@ def check_answers(texts: Sequence[str], answers: Mapping[str, list[Any]], expect
     for index, text in enumerate(texts):
         others = [n for n in expected if n not in scores and n != "text" and expected[n][index] != answers[n][index]]
         if others or not same_score[index]:
-            raise UserError(
-                f"the SavedModel answers { ({n: v[index] for n, v in answers.items()})!r} where the model itself answers "
-                f"{ ({n: v[index] for n, v in expected.items()})!r}",
-                where=repr(text[:200]),
-            )
+            ours, its = ({name: values[index] for name, values in each.items()} for each in (expected, answers))
+            problem = f"the SavedModel answers {its!r} where the model itself answers {ours!r}"
+            raise UserError(problem, where=repr(text[:200]))
