@@ -11,7 +11,7 @@ app = CommandLine("bench", __doc__)
 
 
 def _train(parser: ArgumentParser) -> None:
-    parser.add_argument("--updates", type=int, default=40, metavar="N", help="updates of a round (default: %(default)s)")
+    parser.add_argument("--updates", type=int, default=40, metavar="N", help="of a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of each side (default: %(default)s)")
     parser.add_argument("--backend", default="tensorflow", help="of our side (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")

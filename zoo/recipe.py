@@ -187,9 +187,7 @@ def describe(schema: Schema) -> str:
     return "\n".join(parts).rstrip()
 
 
-def _sections(
-    content: Mapping[str, Any], schema: Schema, overrides: Sequence[str], lines: "_Lines"
-) -> dict[str, Any]:
+def _sections(content: Mapping[str, Any], schema: Schema, overrides: Sequence[str], lines: "_Lines") -> dict[str, Any]:
     tables = {name: dict(content.get(name, {})) for name in schema}
     for override in overrides:
         _override(tables, schema, override, lines)

@@ -9,12 +9,12 @@ from argparse import Namespace
 from pathlib import Path
 
 import httpx
-from zoo.export.home import load
-from zoo.export.run import export_run
 
+from apps.commands.export import export_run
 from apps.commands.translate import draw
 from zoo import recipe as recipes
 from zoo.errors import UserError
+from zoo.export.home import load
 from zoo.run import Run
 from zoo.serving.server import start
 from zoo.tasks.translate import Translate

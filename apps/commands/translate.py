@@ -76,17 +76,18 @@ def own_recipe(args: Namespace, start: Start | None = None) -> Recipe:
 
 
 def starting_point(path: str) -> Start:
-    """Weights and preprocessors of a run or a model home, for --from."""
+    """Weights and preprocessors of a run, for --from; of a model home, those of its newest version."""
     if (Path(path) / "recipe.toml").is_file():
         return Start.of(Run.open(path))
-    from zoo.export.home import starting_point as of_home
+    from zoo.export.home import load
 
-    return of_home(path)
+    model = load(path)
+    return Start(model.recipe, model.preprocessors, model.weights)
 
 
 def export_run(args: Namespace) -> None:
     """Exports a run, with the scores of its test set."""
-    from zoo.export.run import export_run as export
+    from apps.commands.export import export_run as export
 
     folder = export(Run.open(args.run), Path(args.home), version=args.version)
     print(f"exported: {folder}")
@@ -96,7 +97,6 @@ def export_run(args: Namespace) -> None:
 def evaluate_home(args: Namespace) -> None:
     """Prints the scores of an exported model on a test set."""
     from zoo.export.home import load
-
     from zoo.export.scores import Pairs, score_pairs
 
     model = load(args.model)
@@ -130,7 +130,6 @@ def predict_lines(args: Namespace) -> None:
 def draw(args: Namespace) -> None:
     """Writes the picture of a translation's attention."""
     from zoo.export.home import load
-
     from zoo.viz.attention import draw_attention, merge_pieces
 
     found = load(args.model).attention([args.text])[0]

@@ -41,6 +41,7 @@ class Bundle:
         preprocessors: by name, as the task holds them.
         decoding: how answers are searched for.
         examples: raw inputs, a few dozen, with which a version is tried before it appears.
+        save_preprocessors: writes them into a folder of the home, to go on training from it.
         max_source: most tokens of an input, the end counted; the rest is cut.
         weights: by variable path, where they are not those that the model has now.
         scores: what was measured, for scores.json and the card: name -> value, or a row of values by name.
@@ -55,6 +56,7 @@ class Bundle:
     preprocessors: Mapping[str, Any]
     decoding: SearchChoices
     examples: Sequence[str]
+    save_preprocessors: Callable[[Path], None] | None = None
     max_source: int = 256
     weights: Mapping[str, Any] | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)

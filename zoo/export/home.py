@@ -104,6 +104,8 @@ def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: in
     extra = draft / EXTRA
     verdict = audit(draft)
     (extra / "recipe.toml").write_text(bundle.recipe, encoding="utf-8")
+    if bundle.save_preprocessors:
+        bundle.save_preprocessors(extra / "preprocessor")
     scores = {**bundle.scores, **(measure(Loaded(draft)) if measure else {})}
     _write_json(extra / "scores.json", scores)
     signatures = {key: {**asdict(value), "settled": exported.settled[key]} for key, value in bundle.signatures.items()}

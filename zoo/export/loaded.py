@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from zoo import recipe as recipes
 from zoo.errors import UserError
 from zoo.progress import track
 from zoo.recipe import Recipe
-from zoo.tasks.task import find
+from zoo.tasks.task import find, make
 
 ROWS = 32  # texts that are answered together
 
@@ -89,6 +90,23 @@ class Loaded:
         """The recipe that it was trained by."""
         path = self.folder / "assets.extra" / "recipe.toml"
         return recipes.read(path, find(recipes.peek_task(path)).schema())
+
+    @cached_property
+    def preprocessors(self) -> dict[str, Any]:
+        """The preprocessors, as the task holds them."""
+        task = make(self.recipe)
+        task.load(self.folder / "assets.extra" / "preprocessor")
+        return task.preprocessors
+
+    @cached_property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights as a checkpoint names them, to go on training from: float32, by "model/…"."""
+        from zoo.export.seq2seq_weights import undo_layout
+
+        sizes = {f"{side}_vocabulary": each.size for side, each in self.preprocessors.items()}
+        config = replace(self.recipe.model.config, **sizes)
+        arrays = {name: variable.numpy() for name, variable in self._served.model.stored.items()}
+        return {f"model/seq2seq/{path}": value for path, value in undo_layout(arrays, config).items()}
 
     @cached_property
     def scores(self) -> dict[str, Any]:

@@ -41,6 +41,53 @@ def layout(weights: Mapping[str, np.ndarray], config: Config) -> Arrays:
     return arrays
 
 
+def undo_layout(arrays: Mapping[str, np.ndarray], config: Config) -> Arrays:
+    """The weights of a Seq2Seq by variable path, without the model's name, from the arrays of a graph; float32.
+
+    The way back of `layout`, but for the last digit of the queries, which were scaled.
+    """
+    given = {name: np.asarray(value, "float32") for name, value in arrays.items()}
+    weights: Arrays = {}
+
+    def dense(name: str, *paths: str) -> None:
+        for path, kernel, bias in zip(
+            paths,
+            np.split(given[f"{name}_kernel"], len(paths), axis=1),
+            np.split(given[f"{name}_bias"], len(paths)),
+            strict=True,
+        ):
+            scale = scale_of(f"{path}/", config)
+            weights[f"{path}/kernel"], weights[f"{path}/bias"] = kernel / scale, bias / scale
+
+    def norm(name: str, path: str) -> None:
+        weights.update({f"{path}/norm/{part}": given[f"{name}_{part}"] for part in ("gamma", "beta")})
+
+    for side, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
+        for index in range(layers):
+            name, path = f"{side}_{index}", f"{side}/block_{index}"
+            dense(f"{name}_qkv", *(f"{path}/attention/{part}" for part in ("query", "key", "value")))
+            dense(f"{name}_mix", f"{path}/attention/output")
+            norm(f"{name}_mix", f"{path}/around_attention")
+            if side == "decoder":
+                dense(f"{name}_query", f"{path}/cross/query")
+                dense(f"{name}_cross", f"{path}/cross/output")
+                norm(f"{name}_cross", f"{path}/around_cross")
+            for part in ("inner", "outer"):
+                dense(f"{name}_{part}", f"{path}/feedforward/{part}")
+            norm(f"{name}_outer", f"{path}/around_feedforward")
+        if config.norm == "pre":
+            norm(side, side)
+    dense("memory", *(f"decoder/block_{i}/cross/{p}" for i in range(config.decoder_layers) for p in ("key", "value")))
+    output = given["output_kernel"].T
+    weights["output_embedding/table" if config.tied == "none" else "target_embedding/table"] = output
+    for side in ("source", "target"):
+        if f"{side}_table" in given:
+            weights[f"{side}_embedding/table"] = given[f"{side}_table"]
+        if f"{side}_positions" in given:
+            weights[f"{side}_positions/table"] = given[f"{side}_positions"]
+    return weights
+
+
 def scale_of(path: str, config: Config) -> np.float32:
     """What `layout` multiplies the weight of a path by."""
     return np.float32((config.width // config.heads) ** -0.5 if "/query/" in path else 1.0)

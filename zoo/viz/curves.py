@@ -1,10 +1,12 @@
-"""Curves of a training: losses and scores over the updates."""
+"""Curves of a training: losses, scores and learning rates over the updates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def draw_run(rows: Sequence[dict[str, float]], path: Path) -> None:
@@ -28,6 +30,39 @@ def draw_run(rows: Sequence[dict[str, float]], path: Path) -> None:
         right.set_ylabel("score")
         right.legend(loc="lower right")
     axes.legend(loc="upper right")
+    _save(figure, path)
+
+
+def draw_lines(
+    lines: Mapping[str, Sequence[float]], path: Path, *, what: str, title: str = "", window: int = 1
+) -> None:
+    """Draws values of each update, one line a name; the picture appears whole.
+
+    Args:
+        lines: float [updates] by name, from update 1.
+        path: a .png file.
+        what: the values are, with their unit.
+        title: of the picture.
+        window: a line is the mean of so many updates; above 1 the values themselves stand behind it, pale.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, given in lines.items():
+        values = np.asarray(given, "float64")
+        mean = np.convolve(values, np.ones(window) / window, "valid")
+        (line,) = axes.plot(np.arange(window, len(values) + 1), mean, label=name)
+        if window > 1:
+            axes.plot(np.arange(1, len(values) + 1), values, color=line.get_color(), alpha=0.2, linewidth=0.8)
+    axes.set(xlabel="updates", ylabel=what, title=title)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     draft = path.with_suffix(".partial.png")
     figure.savefig(draft, dpi=120)
     draft.replace(path)

@@ -43,6 +43,7 @@ def export_run(run: Run, home: Path, version: int | None = None) -> Path:
         preprocessors=task.preprocessors,
         decoding=recipe.decoding,
         examples=examples,
+        save_preprocessors=task.save,
         max_source=recipe.export.max_source,
         curve=curve if (curve := run.folder / "curve.png").is_file() else None,
         about=_about(run),
