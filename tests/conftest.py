@@ -36,6 +36,14 @@ def data(path: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def backend() -> Iterator[None]:
+    """Command lines choose a backend for their process; a test must not choose it for those after it."""
+    before = os.environ["KERAS_BACKEND"]
+    yield
+    os.environ["KERAS_BACKEND"] = before
+
+
+@pytest.fixture(autouse=True)
 def seeds() -> Iterator[None]:
     """The same random numbers for each test, whichever ran before it."""
     random.seed(0)

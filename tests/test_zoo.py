@@ -25,4 +25,4 @@ def test_load_and_client_come_from_their_rooms():
         import zoo
         print(zoo.load.__module__, zoo.Client.__module__)
         """
-    assert run_python(code).split() == ["zoo.export.home", "zoo.serving.client"]
+    assert run_python(code).split() == ["zoo.export.loaded", "zoo.serving.client"]

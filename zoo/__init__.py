@@ -13,7 +13,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["Client", "families", "load", "tasks"]
 
-_LAZY = {"load": "zoo.export.home:load", "Client": "zoo.serving.client:Client"}
+_LAZY = {"load": "zoo.export.loaded:load", "Client": "zoo.serving.client:Client"}
 
 
 def families() -> list[str]:

@@ -14,7 +14,7 @@ from apps.commands.export import export_run
 from apps.commands.translate import draw
 from zoo import recipe as recipes
 from zoo.errors import UserError
-from zoo.export.home import load
+from zoo.export.loaded import load
 from zoo.run import Run
 from zoo.serving.server import start
 from zoo.tasks.translate import Translate

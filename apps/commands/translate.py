@@ -79,7 +79,7 @@ def starting_point(path: str) -> Start:
     """Weights and preprocessors of a run, for --from; of a model home, those of its newest version."""
     if (Path(path) / "recipe.toml").is_file():
         return Start.of(Run.open(path))
-    from zoo.export.home import load
+    from zoo.export.loaded import load
 
     model = load(path)
     return Start(model.recipe, model.preprocessors, model.weights)
@@ -96,7 +96,7 @@ def export_run(args: Namespace) -> None:
 
 def evaluate_home(args: Namespace) -> None:
     """Prints the scores of an exported model on a test set."""
-    from zoo.export.home import load
+    from zoo.export.loaded import load
     from zoo.export.scores import Pairs, score_pairs
 
     model = load(args.model)
@@ -129,7 +129,7 @@ def predict_lines(args: Namespace) -> None:
 
 def draw(args: Namespace) -> None:
     """Writes the picture of a translation's attention."""
-    from zoo.export.home import load
+    from zoo.export.loaded import load
     from zoo.viz.attention import draw_attention, merge_pieces
 
     found = load(args.model).attention([args.text])[0]
@@ -166,7 +166,7 @@ def _answerer(path: str) -> Any:
             return run.task.predict_n_best(model, texts, choices)
 
         return from_run
-    from zoo.export.home import load
+    from zoo.export.loaded import load
 
     home = load(path)
 
