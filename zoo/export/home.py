@@ -7,24 +7,28 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
 from zoo.export import savedmodel, warmup
-from zoo.export.audit import audit, check_rows
+from zoo.export.audit import audit
 from zoo.export.bundle import FORMAT, Bundle, Exported
 from zoo.export.card import card
 from zoo.export.loaded import Attention, Loaded, load, versions
 from zoo.progress import say
 from zoo.tasks.task import resolve
 
-__all__ = ["Attention", "Loaded", "export", "load", "versions"]
+__all__ = ["Attention", "Loaded", "export", "load", "models_config", "versions"]
 
 EXTRA = "assets.extra"
 TRIED_ALONE = 4  # examples that are answered in a batch and each on its own
-BATCHING = """max_batch_size { value: 32 }
+# Requests of up to 1024 texts are taken, and worked on 32 at a time; a request waits two milliseconds for company.
+BATCHING = """max_batch_size { value: 1024 }
+enable_large_batch_splitting { value: true }
+max_execution_batch_size { value: 32 }
 batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 128 }
 num_batch_threads { value: 2 }
@@ -59,24 +63,47 @@ def export(
     draft = home / f".{number}.{os.getpid()}.partial"
     try:
         home.mkdir(parents=True, exist_ok=True)
+        _sweep(home)
         savedmodel.save(exported, draft)
         (draft / EXTRA).mkdir()
         _check(bundle, exported, draft)
         _fill(bundle, exported, draft, home.name, number, measure)
         _sync(draft)
         _publish(draft, home / str(number))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if not _disk_is_full(error):
             raise
         raise UserError("no space left on the disk; nothing was changed", where=str(home)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            home.rmdir()  # which was made for a first version that has not come
     for name in ("README.md", "batching_parameters.txt"):
         _copy(home / str(number) / EXTRA / name, home / name)
     return home / str(number)
 
 
+def models_config(folder: Path, base_path: str) -> str:
+    """The file that TensorFlow Serving takes as --model_config_file: all model homes of a folder.
+
+    Args:
+        folder: holds the homes.
+        base_path: where that folder stands on the server, such as "/models".
+    Raises: UserError where the folder holds no home, or base_path is not absolute.
+    """
+    if "://" not in base_path and not base_path.startswith("/"):
+        raise UserError(f'"{base_path}" is not absolute', remedy="Give the path as the server sees it: /models.")
+    homes = sorted(each.name for each in folder.iterdir() if versions(each)) if folder.is_dir() else []
+    if not homes:
+        raise UserError("no model home is here", where=str(folder), remedy="`zoo translate export` makes one.")
+    entry = '  config {{\n    name: "{0}"\n    base_path: "{1}/{0}"\n    model_platform: "tensorflow"\n  }}\n'
+    entries = "".join(entry.format(name, base_path.rstrip("/")) for name in homes)
+    return f"model_config_list {{\n{entries}}}\n"
+
+
 def _number(home: Path, version: int | None) -> int:
+    if home.exists() and not home.is_dir():
+        raise UserError("a model home is a folder, and this is a file", where=str(home))
     taken = versions(home)
     if version is None:
         return (taken[-1] if taken else 0) + 1
@@ -92,11 +119,12 @@ def _check(bundle: Bundle, exported: Exported, draft: Path) -> None:
     """Asks the new SavedModel in a fresh process, and compares with the model; rows alone with rows together."""
     texts = [*bundle.examples, ""]
     say("comparing the SavedModel's answers, in a fresh process, with the model's own")
-    answers = savedmodel.answers_of_fresh_process(draft, texts)
-    savedmodel.check_answers(texts, answers, exported.reference(texts))
-    together = [{name: values[row] for name, values in answers.items()} for row in range(min(TRIED_ALONE, len(texts)))]
-    loaded = Loaded(draft)
-    check_rows(together, [next(loaded.rows("serving_default", [text])) for text in texts[:TRIED_ALONE]])
+    found = savedmodel.try_in_fresh_process(draft, texts, alone=TRIED_ALONE)
+    savedmodel.check_answers(texts, found["together"], exported.reference(texts))
+    savedmodel.check_rows(found["together"], found["alone"])
+    for name, rows in found["rows"].items():
+        if set(rows) != {min(2, len(texts))}:
+            raise ValueError(f"signature {name} answers two texts with outputs of {rows} rows.")
 
 
 def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: int, measure: Measure | None) -> None:
@@ -123,6 +151,24 @@ def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: in
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sweep(home: Path) -> None:
+    """Removes what exports left here that were killed."""
+    for path in home.glob(".*.partial"):
+        owner = path.name.split(".")[-2]
+        try:
+            os.kill(int(owner), 0)  # asks whether it lives, and does nothing to it
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (ValueError, OSError):
+            continue
+
+
+def _disk_is_full(error: Exception) -> bool:
+    """TensorFlow says it by an error of its own, in words only."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error)
 
 
 def _sync(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from zoo import recipe as recipes
 from zoo.errors import UserError
+from zoo.export.bundle import FORMAT
 from zoo.progress import track
 from zoo.recipe import Recipe
 from zoo.tasks.task import find, make
@@ -33,9 +35,11 @@ class Loaded:
 
     Args:
         folder: the version folder.
+    Raises: UserError where a newer zoo wrote it.
     """
 
     def __init__(self, folder: Path) -> None:
+        _check_format(folder)
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  (registers the ops that the graph uses)
 
@@ -75,14 +79,16 @@ class Loaded:
         function = self._served.signatures[signature]
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         answers: list[Any] = [None] * len(texts)
-        with track("answering", total=len(texts), unit="texts") as progress:
+        shown = track("answering", len(texts), "texts") if len(texts) > ROWS else nullcontext(None)
+        with shown as progress:
             for first in range(0, len(order), ROWS):
                 chosen = order[first : first + ROWS]
                 outputs = function(text=tf.constant([texts[index] for index in chosen]))
                 plain = {name: _plain(tensor.numpy()) for name, tensor in outputs.items()}
                 for row, index in enumerate(chosen):
                     answers[index] = {name: values[row] for name, values in plain.items()}
-                progress.advance(len(chosen))
+                if progress:
+                    progress.advance(len(chosen))
         return iter(answers)
 
     @cached_property
@@ -112,6 +118,13 @@ class Loaded:
     def scores(self) -> dict[str, Any]:
         """What was measured at the export."""
         return json.loads((self.folder / "assets.extra" / "scores.json").read_text(encoding="utf-8"))
+
+
+def _check_format(folder: Path) -> None:
+    path = folder / "assets.extra" / "signatures.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["format"] > FORMAT:
+        problem = f"this version is of a newer format than {FORMAT}, which this zoo reads"
+        raise UserError(problem, where=str(path), remedy="Install a newer zoo.")
 
 
 def _plain(values: np.ndarray) -> Any:

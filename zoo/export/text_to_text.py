@@ -29,9 +29,11 @@ TEXT = [tf.TensorSpec([None], tf.string, name="text")]
 def build(bundle: Bundle, storage: str) -> Exported:
     """Makes the graph of a bundle whose model is a Seq2Seq.
 
-    Raises: UserError where the model is of another family, or has too few positions.
+    Raises: UserError where the model is of another family or has too few positions, or Keras is not on TensorFlow.
     """
     model = bundle.model
+    if keras.config.backend() != "tensorflow":
+        raise UserError("an export runs on TensorFlow", remedy="Start it anew with KERAS_BACKEND=tensorflow.")
     if not isinstance(model, Seq2Seq):
         raise UserError(
             f"a text-to-text export of {type(model).__name__} is not known.", remedy="Train a seq2seq model."
