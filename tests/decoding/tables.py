@@ -39,7 +39,9 @@ class TableScorer:
             history = ops.sum(ops.where(before, trail, 0), axis=1) % HISTORIES
             flat = ops.reshape(self.table, (-1, VOCABULARY))
             found.append(ops.take(flat, state["row"] * HISTORIES + history, axis=0))
-        return ops.stack(found, axis=1), {"row": state["row"], "read": {"trail": trail}}
+        outside = ops.any(position + size > trail.shape[1])  # a position that was never promised: nobody gets an answer
+        log_probs = ops.where(outside, -float("inf"), ops.stack(found, axis=1))
+        return log_probs, {"row": state["row"], "read": {"trail": trail}}
 
 
 def random_table(seed: int, rows: int = 1, spread: float = 2.0) -> np.ndarray:
