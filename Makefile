@@ -12,6 +12,8 @@ test_extras := tensorflow,jax,test
 test-all_extras := tensorflow,jax,torch,test
 bench_extras := tensorflow,torch,bench
 lint_extras := lint
+# Tests compile much and compute little.
+quick_xla := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
 .PHONY: run test test-all parity bench lint clean
 
@@ -20,11 +22,11 @@ run: $(VENV)/run.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -q -m "not slow" --durations=15
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not slow" --durations=5 tests/layers tests/models tests/decoding
+	KERAS_BACKEND=jax $(quick_xla) $(BIN)/python -m pytest -q -m "not slow" --durations=5 tests/layers tests/models tests/decoding
 
 test-all: $(VENV)/test-all.stamp
 	$(BIN)/python -m pytest -q --durations=15
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
+	KERAS_BACKEND=jax $(quick_xla) $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
 
 parity: $(VENV)/test.stamp
