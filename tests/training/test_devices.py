@@ -26,6 +26,8 @@ def test_two_devices_are_one(backend: str) -> None:
         choices = {"clip_norm": 1.0, "average_decay": 0.99}
         one, two, noisy = (tiny.build(r, n, **choices) for r, n in ((0.0, 1), (0.0, 2), (0.4, 2)))
         losses = [tiny.losses(step, 50, group=2) for *_, step in (one, two)]
+        for values, (*_, step) in zip(losses, (one, two)):
+            values.append(float(step.evaluate(tiny.batches(1)[0])["loss"]))
         first, second = capture(*one), capture(*two)
         difference = max(float(abs(first[name] - second[name]).max()) for name in first)
 
@@ -34,14 +36,22 @@ def test_two_devices_are_one(backend: str) -> None:
         for _ in range(2):
             restore(*noisy, second)
             runs.append(tiny.losses(noisy[2], 3, group=2))
-        print(json.dumps([losses, difference, counts, runs]))
+        same, alone = tiny.batches(1), tiny.build(0.4, 1, **choices)
+        noise = []
+        for made, part in ((noisy, same * 2), (alone, same)):
+            restore(*made, second)
+            sums = made[2](part)
+            noise.append(float(sums["loss"]) / float(sums["count"]))
+        print(json.dumps([losses, difference, counts, runs, noise]))
         """
-    printed = run_python(code, backend=backend, blocked=["tensorflow"] if backend == "jax" else [])
-    (one, two), difference, counts, runs = json.loads(printed.splitlines()[-1])
+    blocked = ["tensorflow"] if backend == "jax" else []
+    printed = run_python(code, backend=backend, blocked=blocked, timeout=600)
+    (one, two), difference, counts, runs, noise = json.loads(printed.splitlines()[-1])
     np.testing.assert_allclose(two, one, rtol=1e-5)
-    assert two[-1] < 0.5 * two[0] and difference < 1e-4
+    assert two[49] < 0.5 * two[0] and difference < 1e-4
     assert counts[0] == counts[1]
     assert runs[0] == runs[1]  # with dropout, from the same checkpoint
+    assert noise[0] != pytest.approx(noise[1], rel=1e-4)  # the second device drops other values than the first
 
 
 def five_updates(*made) -> dict[str, np.ndarray]:
@@ -65,7 +75,7 @@ def test_every_backend_makes_the_same_updates(backend: str, tmp_path) -> None:
         restore(*made, Checkpoints(sys.argv[1] + "/start").latest()[0])
         Checkpoints(sys.argv[1] + "/end").save(five_updates(*made), {"step": 5})
         """
-    run_python(code, str(tmp_path), backend=backend)
+    run_python(code, str(tmp_path), backend=backend, timeout=600)
     theirs, _ = Checkpoints(tmp_path / "end").latest()
     ours = five_updates(*made)
     assert ours.keys() == theirs.keys()

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from zoo.training.devices import add_flag, too_few
 from zoo.training.objective import Objective, average_rate
 
+Arrays = list[jax.Array]
 Sums = dict[str, jax.Array]
 
 
@@ -36,10 +37,10 @@ def scope(devices: int) -> AbstractContextManager[Any]:
 class State(NamedTuple):
     """The values of all variables, each once, in the order of `Step._variables`."""
 
-    weights: list[jax.Array]
-    others: list[jax.Array]  # of the model: the states of seed generators
-    optimizer: list[jax.Array]
-    averages: list[jax.Array]
+    weights: Arrays
+    others: Arrays  # of the model: the states of seed generators
+    optimizer: Arrays
+    averages: Arrays
 
 
 class Step:
@@ -76,9 +77,9 @@ class Step:
         self._state: State | None = None
         # Two functions: what depends on the shape of the batch is compiled for each, AdamW once. Donated memory is
         # taken over by the result.
-        self._add = jax.jit(self._add_gradients, donate_argnums=2, out_shardings=self._everywhere)
+        self._add = jax.jit(self._add_gradients, donate_argnums=3, out_shardings=self._everywhere)
         self._apply = jax.jit(self._pure_apply, donate_argnums=0, out_shardings=self._everywhere)
-        self._evaluate = jax.jit(lambda state, batch: self._sums(state, batch, False)[0])
+        self._evaluate = jax.jit(lambda weights, others, batch: self._sums(weights, others, batch, False)[0])
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
         """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
@@ -87,7 +88,7 @@ class Step:
         totals = [jnp.zeros_like(w) for w in state.weights] if len(parts) > 1 else None
         sums: Sums = {}
         for part in parts:
-            totals, new, others = self._add(state, self._spread(part), totals)
+            totals, new, others = self._add(state.weights, state.others, self._spread(part), totals)
             state = state._replace(others=others)
             sums = {name: sums[name] + new[name] for name in new} if sums else new
         self._state, norm = self._apply(state, totals, sums["count"])
@@ -95,7 +96,8 @@ class Step:
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         """The sums of one batch, outside training."""
-        return self._evaluate(self._pull(), batch)
+        state = self._pull()
+        return self._evaluate(state.weights, state.others, batch)
 
     def sync(self) -> None:
         """Writes the truth into the variables; the next update begins with what they hold then."""
@@ -117,27 +119,29 @@ class Step:
         joined = {key: np.concatenate([batch[key] for batch in part]) for key in part[0]}
         return jax.device_put(joined, self._by_rows)
 
-    def _sums(self, state: State, batch: dict[str, jax.Array], training: bool) -> tuple[Sums, list[jax.Array]]:
+    def _sums(
+        self, weights: Arrays, others: Arrays, batch: dict[str, jax.Array], training: bool
+    ) -> tuple[Sums, Arrays]:
         """The objective as a pure function: its sums, and the seed generators' new states."""
-        mapping = [*zip(self._variables.weights, state.weights, strict=True)]
-        mapping += zip(self._variables.others, state.others, strict=True)
+        mapping = [*zip(self._variables.weights, weights, strict=True)]
+        mapping += zip(self._variables.others, others, strict=True)
         with keras.StatelessScope(state_mapping=mapping) as scope:
             sums = self.objective(self.model, batch, training)
         return sums, [scope.get_current_value(v) for v in self._variables.others]
 
     def _add_gradients(
-        self, state: State, batch: dict[str, jax.Array], totals: list[jax.Array] | None
-    ) -> tuple[list[jax.Array], Sums, list[jax.Array]]:
+        self, weights: Arrays, others: Arrays, batch: dict[str, jax.Array], totals: Arrays | None
+    ) -> tuple[Arrays, Sums, Arrays]:
         """Gradients of the summed loss, added to those of the micro-batches before; sums; seed generators' states."""
 
-        def loss(weights: list[jax.Array]) -> tuple[jax.Array, tuple[Sums, list[jax.Array]]]:
-            sums, others = self._sums(state._replace(weights=weights), batch, True)
-            return sums["loss"], (sums, others)
+        def loss(weights: Arrays) -> tuple[jax.Array, tuple[Sums, Arrays]]:
+            sums, new = self._sums(weights, others, batch, True)
+            return sums["loss"], (sums, new)
 
-        gradients, (sums, others) = jax.grad(loss, has_aux=True)(state.weights)
-        return gradients if totals is None else jax.tree.map(jnp.add, totals, gradients), sums, others
+        gradients, (sums, new) = jax.grad(loss, has_aux=True)(weights)
+        return gradients if totals is None else jax.tree.map(jnp.add, totals, gradients), sums, new
 
-    def _pure_apply(self, state: State, gradients: list[jax.Array], count: jax.Array) -> tuple[State, jax.Array]:
+    def _pure_apply(self, state: State, gradients: Arrays, count: jax.Array) -> tuple[State, jax.Array]:
         """The state after the update, and the norm of its gradient before it was clipped."""
         count = jnp.maximum(count, 1.0)
         gradients = [g / count for g in gradients]
