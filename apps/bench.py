@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 
-from apps.cli import CommandLine
+from apps.cli import CommandLine, on_tensorflow
 
 app = CommandLine("bench", __doc__)
 
@@ -21,6 +21,31 @@ def _train(parser: ArgumentParser) -> None:
 def train(args: Namespace) -> None:
     """Training: our step with everything on against transformers' Marian on PyTorch, at the same shapes."""
     from apps.benches.train import measure, show
+
+    result = measure(args)
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        show(result)
+
+
+def _decode(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    home = "saved_models/multi30k-en-de"
+    add("--model", default=home, metavar="HOME", help="the shipped translator (default: %(default)s)")
+    add("--sizes", nargs="+", default=["shipped", "base"], choices=["shipped", "base"], help="models (default: both)")
+    add(
+        "--batches", nargs="+", type=int, default=[1, 8, 32], choices=[1, 8, 32], help="sizes of batches (default: all)"
+    )
+    add("--threads", type=int, default=0, metavar="N", help="of both sides (default: one, then all that there are)")
+    add("--rounds", type=int, default=3, metavar="N", help="of each side (default: %(default)s)")
+    add("--json", action="store_true", help="print all figures as JSON")
+
+
+@app.command(_decode, on_tensorflow)
+def decode(args: Namespace) -> None:
+    """Decoding: the exported SavedModel against CTranslate2 on the same weights, strings in and strings out."""
+    from apps.benches.decode import measure, show
 
     result = measure(args)
     if args.json:
