@@ -44,6 +44,18 @@ def test_a_target_sees_its_past_alone(family: Family):
     assert np.abs(after[:, 3:] - before[:, 3:]).max(axis=(0, 2)).min() > 1e-3
 
 
+def test_what_the_masks_hide_is_not_seen_wherever_it_stands(family: Family):
+    inputs = family.inputs()
+    inputs["source_mask"][:], inputs["target_mask"][:] = True, True
+    inputs["source_mask"][:, 2] = inputs["target_mask"][:, 1] = False
+    (before,) = conformance.outputs(family.model, inputs)
+    inputs["source_ids"][:, 2] += 1
+    inputs["target_ids"][:, 1] += 1
+    (after,) = conformance.outputs(family.model, inputs)
+    others = [0, 2, 3, 4]
+    assert_near(after[:, others], before[:, others], 1e-6)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_row_without_anything_real_is_finite(dtype: str):
     model = Family("seq2seq").make(dtype=dtype)
