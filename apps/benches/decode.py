@@ -221,7 +221,7 @@ def show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     keys = dict.fromkeys((cell["model"], cell["threads"]) for cell in result["cells"])
     for model, threads in keys:
         title = f"{model}, {threads} thread{'s' * (threads > 1)}: milliseconds a text, strings in and strings out"

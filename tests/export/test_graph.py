@@ -136,7 +136,7 @@ def test_a_loop_may_not_use_tensors_around_it():
     @tf.function
     def wrong(x):
         specs = {"n": tf.TensorSpec([], tf.int32)}
-        return while_loop(lambda s: s["n"] < 3, lambda s, _: {"n": s["n"] + x}, {"n": tf.constant(0)}, (), specs)
+        return while_loop(lambda s, _: s["n"] < 3, lambda s, _: {"n": s["n"] + x}, {"n": tf.constant(0)}, (), specs)
 
     with pytest.raises(ValueError, match="only as its state or constants"):
         wrong(tf.constant(1))

@@ -1,5 +1,6 @@
 """A training that is killed at any moment ends as one that never was; the command line, real processes, SIGKILL."""
 
+import contextlib
 import os
 import random
 import signal
@@ -113,7 +114,7 @@ class Trainings:
         deadline = time.monotonic() + 200
         while _steps(folder, "tmp" if writing else "safetensors") < step:
             assert time.monotonic() < deadline, f"never came to update {step}\n{self.log.read_text()}"
-            time.sleep(0.0005)
+            time.sleep(0.001)
         time.sleep(0 if writing else delay)
         os.kill(process, signal.SIGKILL)
         assert self._ask(f"wait {process}") == -signal.SIGKILL, "it had ended before it was killed"
@@ -128,8 +129,10 @@ class Trainings:
 
 def _steps(folder: Path, ending: str) -> int:
     """The updates of the newest checkpoint in a run folder; 0: there is none."""
-    names = [path.name for path in folder.glob(f"checkpoints/step-*.{ending}")]
-    return max((int(name.split(".")[0].removeprefix("step-")) for name in names), default=0)
+    with contextlib.suppress(FileNotFoundError):
+        names = (name for name in os.listdir(folder / "checkpoints") if name.endswith(ending))
+        return max((int(name.split(".")[0].removeprefix("step-")) for name in names), default=0)
+    return 0
 
 
 def end(folder: Path, steps: int) -> tuple[dict[str, np.ndarray], list[float]]:

@@ -16,33 +16,29 @@ from zoo.decoding.choices import Hypotheses, SearchChoices
 from zoo.decoding.choosers import sample
 from zoo.decoding.ranking import normalised, rank
 from zoo.decoding.tensors import IMPOSSIBLE, LOWEST
-from zoo.export.loop_graph import while_loop
+from zoo.export.loop_graph import advance_rows
 from zoo.export.seq2seq_graph import Memory, Seq2SeqGraph, Weights
 
 SMALL_VOCABULARY = 1024  # below it the best tokens are looked for among all at once
 
 
-class Constants(NamedTuple):
-    """What does not change from step to step; what follows from the limits is computed once.
+class Given(NamedTuple):
+    """What belongs to a row and does not change.
 
-    limits: int32 [R] for hypotheses that do not know each other, else [B].
-    draws: float32 [B, N, T], or () where nothing is drawn.
-    longest: float32 [B], the limits to the power of the length penalty.
-    first: int32 [B, 1], the number of each row's first hypothesis.
+    limits: int32 [B]. draws: float32 [B, T], or () where nothing is drawn. longest: float32 [B], the limits to the
+    power of the length penalty.
     """
 
-    weights: Weights
     memory: Memory
     limits: tf.Tensor
     draws: Any
     longest: tf.Tensor
-    first: tf.Tensor
 
 
 class Line(NamedTuple):
-    """Hypotheses that do not know each other, R = B * N of them.
+    """One hypothesis for each row.
 
-    step: int32 []. last, count: int32 [R]. sums: float32 [R]. done: bool [R]. ids: int32 [R, T].
+    step: int32 []. last, count: int32 [B]. sums: float32 [B]. done: bool [B]. ids: int32 [B, T].
     """
 
     step: tf.Tensor
@@ -57,8 +53,8 @@ class Line(NamedTuple):
 class Beam(NamedTuple):
     """N hypotheses of each row that compete, and the N best that have ended.
 
-    step: int32 []. last: int32 [R]. count: int32 [B]. sums, found_scores: float32 [B, N], falling. done: bool [B].
-    ids, found_ids: int32 [B, N, T].
+    step: int32 []. last: int32 [R], R = B * N. count: int32 [B]. sums, found_scores: float32 [B, N], falling.
+    done: bool [B]. ids, found_ids: int32 [B, N, T].
     """
 
     step: tf.Tensor
@@ -101,26 +97,32 @@ class Search:
         """
         # Filters that look back need a width that is known beforehand; else the widest of the batch does.
         width = tf.constant(self.length) if self.filters_read_tokens else tf.maximum(tf.reduce_max(limits), 1)
-        rows = tf.shape(limits)[0]
         longest = tf.cast(limits, tf.float32) ** self.choices.length_penalty
-        first = tf.range(rows)[:, None] * self.many
-        constants = Constants(weights, memory, limits, () if draws is None else draws, longest, first)
+        given = Given(memory, limits, () if draws is None else draws, longest)
         if self.choices.temperature > 0 or self.choices.beam == 1:
-            return self._independent(constants._replace(limits=tf.repeat(limits, self.many)), rows, width)
-        return self._beam(constants, rows, width)
+            return self._independent(weights, given, width)
+        return self._beam(weights, given, width)
 
-    def _log_probs(self, constants: Constants, state: Line | Beam) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _log_probs(
+        self, state: Line | Beam, memory: Memory, weights: Weights, many: int
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """What may follow each hypothesis, float32 [R, V], and the cache."""
-        weights, memory = constants.weights, constants.memory
-        logits, cache = self.graph.step(weights, state.last, state.step, memory, state.cache, self.many)
+        logits, cache = self.graph.step(weights, state.last, state.step, memory, state.cache, many)
         log_probs = tf.nn.log_softmax(logits)
         tokens = tf.reshape(state.ids, [-1, self.length]) if self.filters_read_tokens else None
         for change in self.filters:
             log_probs = change(log_probs, tokens, tf.fill(tf.shape(state.last), state.step))
         return log_probs, cache
 
-    def _independent(self, constants: Constants, rows: tf.Tensor, width: tf.Tensor) -> Hypotheses:
-        rows *= self.many
+    def _independent(self, weights: Weights, given: Given, width: tf.Tensor) -> Hypotheses:
+        many = self.many
+        if many > 1:  # hypotheses that do not know each other are rows of their own
+            draws = tf.reshape(given.draws, [-1, self.length])
+            given = tf.nest.map_structure(lambda leaf: tf.repeat(leaf, many, axis=0), given._replace(draws=()))
+            given = given._replace(draws=draws)
+        elif self.choices.temperature > 0:
+            given = given._replace(draws=given.draws[:, 0])
+        rows = tf.shape(given.limits)[0]
         zeros = tf.zeros([rows], tf.int32)
         state = Line(
             step=tf.constant(0),
@@ -131,32 +133,30 @@ class Search:
             ids=tf.fill([rows, width], self.pad_id),
             cache=self.graph.start(rows),
         )
-        state = while_loop(_going, self._advance_line, state, constants, _specs(state, self.graph))
-        many = [-1, self.many]
-        finished = state.last == self.end_id
-        sums, count = (tf.reshape(each, many) for each in (state.sums, state.count))
+        found = advance_rows(self._advance_line, _pick, _result, state, given, weights, _specs(state, self.graph))
+        ids = tf.reshape(found.ids, [-1, many, width])
+        sums, count = (tf.reshape(each, [-1, many]) for each in (found.sums, found.count))
         scores = normalised(sums, tf.maximum(count, 1), self.choices.length_penalty)
-        finished = tf.reshape(finished, many)
-        ids = tf.reshape(state.ids, [-1, self.many, width])
+        finished = tf.reduce_any(ids == self.end_id, axis=2)
         lengths = count - tf.cast(finished, tf.int32)
         return rank(ids, lengths, scores, finished, self.choices.n_best, self.pad_id)
 
-    def _advance_line(self, state: Line, constants: Constants) -> Line:
-        log_probs, cache = self._log_probs(constants, state)
+    def _advance_line(self, state: Line, given: Given, weights: Weights) -> Line:
+        log_probs, cache = self._log_probs(state, given.memory, weights, 1)
         if self.choices.temperature == 0:
             gains, tokens = tf.math.top_k(log_probs, 1)
         else:
-            gains, tokens = sample(log_probs, tf.reshape(constants.draws[:, :, state.step], [-1, 1]), self.choices)
+            gains, tokens = sample(log_probs, given.draws[:, state.step, None], self.choices)
         growing = ~state.done
         last = tf.where(growing, tokens[:, 0], state.last)
         sums = tf.where(growing, state.sums + gains[:, 0], state.sums)
         here = tf.range(tf.shape(state.ids)[1]) == state.step
         ids = tf.where(here & growing[:, None], last[:, None], state.ids)
-        done = state.done | (last == self.end_id) | (state.step + 1 >= constants.limits) | (sums <= IMPOSSIBLE)
+        done = state.done | (last == self.end_id) | (state.step + 1 >= given.limits) | (sums <= IMPOSSIBLE)
         return Line(state.step + 1, last, state.count + tf.cast(growing, tf.int32), sums, done, ids, cache)
 
-    def _beam(self, constants: Constants, rows: tf.Tensor, width: tf.Tensor) -> Hypotheses:
-        many = self.many
+    def _beam(self, weights: Weights, given: Given, width: tf.Tensor) -> Hypotheses:
+        many, rows = self.many, tf.shape(given.limits)[0]
         ids = tf.fill([rows, many, width], self.pad_id)
         lowest = tf.fill([rows, many], LOWEST)
         first = tf.range(many) == 0  # the others would be the same hypothesis again
@@ -171,19 +171,20 @@ class Search:
             found_ids=ids,
             cache=self.graph.start(rows * many),
         )
-        state = while_loop(_going, self._advance_beam, state, constants, _specs(state, self.graph))
-        count = tf.maximum(state.count, 1)[:, None]
-        scores = tf.concat([state.found_scores, normalised(state.sums, count, self.choices.length_penalty)], axis=1)
-        ends = tf.argmax(tf.cast(state.found_ids == self.end_id, tf.int32), axis=-1, output_type=tf.int32)
-        lengths = tf.concat([ends, tf.repeat(state.count[:, None], many, axis=1)], axis=1)
-        finished = tf.concat([state.found_scores > LOWEST, tf.zeros([rows, many], tf.bool)], axis=1)
-        ids = tf.concat([state.found_ids, state.ids], axis=1)
+        found = advance_rows(self._advance_beam, _pick, _result, state, given, weights, _specs(state, self.graph))
+        count = tf.maximum(found.count, 1)[:, None]
+        scores = tf.concat([found.found_scores, normalised(found.sums, count, self.choices.length_penalty)], axis=1)
+        ends = tf.argmax(tf.cast(found.found_ids == self.end_id, tf.int32), axis=-1, output_type=tf.int32)
+        lengths = tf.concat([ends, tf.repeat(found.count[:, None], many, axis=1)], axis=1)
+        finished = tf.concat([found.found_scores > LOWEST, tf.zeros([rows, many], tf.bool)], axis=1)
+        ids = tf.concat([found.found_ids, found.ids], axis=1)
         return rank(ids, lengths, scores, finished, self.choices.n_best, self.pad_id)
 
-    def _advance_beam(self, state: Beam, constants: Constants) -> Beam:
+    def _advance_beam(self, state: Beam, given: Given, weights: Weights) -> Beam:
         many = self.many
-        log_probs, cache = self._log_probs(constants, state)
-        sums, parents, tokens = best_continuations(log_probs, state.sums, constants.first)
+        log_probs, cache = self._log_probs(state, given.memory, weights, many)
+        first = tf.range(tf.shape(state.sums)[0])[:, None] * many
+        sums, parents, tokens = best_continuations(log_probs, state.sums, first)
         here = tf.range(tf.shape(state.ids)[2]) == state.step
         ids = tf.where(here, tokens[..., None], tf.gather(state.ids, parents, batch_dims=1))  # [B, 2N, T]
         ended, length = tokens == self.end_id, tf.cast(state.step + 1, tf.float32)
@@ -197,17 +198,17 @@ class Search:
         sums, kept = tf.math.top_k(tf.where(ended, -math.inf, sums), many)
         sums = tf.where(frozen, state.sums, sums)
         ids = tf.where(frozen[..., None], state.ids, tf.gather(ids, kept, batch_dims=1))
-        rows = tf.reshape(tf.gather(parents, kept, batch_dims=1) + constants.first, [-1])
+        rows = tf.reshape(tf.gather(parents, kept, batch_dims=1) + first, [-1])
         return Beam(
             step=state.step + 1,
             last=tf.reshape(tf.gather(tokens, kept, batch_dims=1), [-1]),
             count=state.count + tf.cast(~state.done, tf.int32),
             sums=sums,
             done=state.done
-            | (state.step + 1 >= constants.limits)
+            | (state.step + 1 >= given.limits)
             | (sums[:, 0] <= IMPOSSIBLE)
             | (found_scores[:, -1] > LOWEST)
-            | (found_scores[:, self.choices.n_best - 1] >= sums[:, 0] / constants.longest),
+            | (found_scores[:, self.choices.n_best - 1] >= sums[:, 0] / given.longest),
             ids=ids,
             found_scores=found_scores,
             found_ids=found_ids,
@@ -252,8 +253,22 @@ def _block_size(vocabulary: int) -> int:
     return min(divisors, key=lambda size: abs(size - ideal), default=round(ideal))
 
 
-def _going(state: Line | Beam) -> tf.Tensor:
-    return ~tf.reduce_all(state.done)
+def _pick(state: Line | Beam, rows: tf.Tensor) -> Line | Beam:
+    """The state of some rows."""
+    many = state.sums.shape[1] if isinstance(state, Beam) else 1
+    hypotheses = tf.reshape(rows[:, None] * many + tf.range(many), [-1])
+    picked = {name: tf.gather(getattr(state, name), rows) for name in _result_names(state)}
+    cache = [tf.gather(each, hypotheses) for each in state.cache]
+    return state._replace(**picked, last=tf.gather(state.last, hypotheses), cache=cache)
+
+
+def _result(state: Line | Beam) -> Line | Beam:
+    """What remains of rows that are done."""
+    return state._replace(step=(), last=(), cache=())
+
+
+def _result_names(state: Line | Beam) -> list[str]:
+    return [name for name in state._fields if name not in ("step", "last", "cache")]
 
 
 def _specs(state: Line | Beam, graph: Seq2SeqGraph) -> Line | Beam:
