@@ -43,6 +43,19 @@ def test_without_a_total_no_time_left_is_claimed(clock: Clock, capsys):
     assert capsys.readouterr().err.splitlines()[0] == "reading: 10 lines, 0.5 lines/s"
 
 
+def test_what_an_earlier_process_did_says_nothing_about_the_speed(clock: Clock, capsys):
+    with progress.track("training", total=1000, unit="updates") as bar:
+        bar.skip(500)
+        clock.now += 20
+        bar.show(loss=2)
+        clock.now += 20
+        bar.advance(100)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "training: 500 of 1,000 updates (50%), loss 2",
+        "training: 600 of 1,000 updates (60%), 2.5 updates/s, 0:02:40 left, loss 2",
+    ]
+
+
 def test_a_failure_is_not_reported_as_done(clock: Clock, capsys):
     with pytest.raises(ValueError, match="no"), progress.track("reading", total=10) as bar:
         bar.advance(5)

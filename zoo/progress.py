@@ -42,7 +42,7 @@ class Progress:
         self.description = description
         self.total = total
         self.unit = unit
-        self.done = 0
+        self.done = self.skipped = 0
         self.fields: dict[str, str | float] = {}
         self.started = time.monotonic()
 
@@ -50,6 +50,11 @@ class Progress:
         """Counts `n` more units as done."""
         self.done += n
         self._draw()
+
+    def skip(self, n: int) -> None:
+        """Counts `n` units that were done before, by an earlier process: they say nothing about the speed."""
+        self.done += n
+        self.skipped += n
 
     def show(self, **fields: str | float) -> None:
         """Sets fields that stand behind the bar; those of earlier calls stay."""
@@ -66,10 +71,12 @@ class Progress:
         return "  ".join(f"{name} {_number(value)}" for name, value in self.fields.items())
 
     def _rate(self) -> float:
-        return self.done / max(time.monotonic() - self.started, 1e-9)
+        return (self.done - self.skipped) / max(time.monotonic() - self.started, 1e-9)
 
     def _rate_text(self) -> str:
         rate = self._rate()
+        if not rate:
+            return ""
         return f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s"
 
 
@@ -85,9 +92,9 @@ class _Lines(Progress):
         self.said = now
         parts = [f"{self.done:,} {self.unit}", self._rate_text(), self._fields_text()]
         if self.total:
-            left = (self.total - self.done) / max(self._rate(), 1e-9)
             parts[0] = f"{self.done:,} of {self.total:,} {self.unit} ({self.done / self.total:.0%})"
-            parts.insert(2, f"{_clock(left)} left")
+            if self._rate():
+                parts.insert(2, f"{_clock((self.total - self.done) / self._rate())} left")
         say(f"{self.description}: " + ", ".join(filter(None, parts)))
 
     def _close(self, finished: bool) -> None:
@@ -103,6 +110,10 @@ class _Bar(Progress):
         _show_bars()
         _open_bars += 1
         self.id = _bars.add_task(description, total=total, fields="", rate="")
+
+    def skip(self, n: int) -> None:
+        super().skip(n)
+        _bars.reset(self.id, completed=self.done, fields="", rate="")
 
     def _draw(self) -> None:
         # Not with refresh=True: rich redraws ten times a second by itself, a call in between costs microseconds.

@@ -264,7 +264,7 @@ def _pick(state: Line | Beam, rows: tf.Tensor) -> Line | Beam:
 
 def _result(state: Line | Beam) -> Line | Beam:
     """What remains of rows that are done."""
-    return state._replace(step=(), last=(), cache=())
+    return state._replace(step=(), last=(), cache=[])
 
 
 def _result_names(state: Line | Beam) -> list[str]:

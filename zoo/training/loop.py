@@ -84,7 +84,7 @@ def train(
     meter, done, shown, logs = Meter(), first, time.monotonic(), {}
     try:
         with track("training", total=last, unit="updates") as progress:
-            progress.done = first
+            progress.skip(first)
             _begin_epoch(chain, done, every)
             for number, batches in updates:
                 if number >= last:

@@ -12,7 +12,8 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from zoo.training.devices import add_flag, too_few
-from zoo.training.objective import Objective, average_rate
+from zoo.training.objective import average_rate
+from zoo.training.step import BaseStep
 
 Arrays = list[jax.Array]
 Sums = dict[str, jax.Array]
@@ -43,35 +44,15 @@ class State(NamedTuple):
     averages: Arrays
 
 
-class Step:
-    """Forward, sum of losses, gradients, division by the count of the whole update, clipping, AdamW, average.
+class Step(BaseStep):
+    """See `zoo.training.step.BaseStep`. The truth is kept outside the variables, which are empty until `sync`."""
 
-    Args and methods as those of `zoo.training.step_tensorflow.Step`. The truth is kept outside the variables, which
-    are empty from an update until `sync`.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        objective: Objective,
-        *,
-        clip_norm: float = 0.0,
-        average_decay: float = 0.0,
-        devices: int = 1,
-    ) -> None:
-        self.model, self.optimizer, self.objective = model, optimizer, objective
-        self.clip_norm, self.average_decay, self.devices = clip_norm, average_decay, devices
-        self.averages: list[keras.Variable] | None = None
-        if average_decay:
-            copies = (jnp.array(v.value, copy=True) for v in model.trainable_variables)
-            self.averages = [keras.Variable(copy, trainable=False) for copy in copies]
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, *args: Any, **choices: Any) -> None:
+        super().__init__(model, optimizer, *args, **choices)
         # A seed generator is listed by each layer that draws from it, and no value may be donated twice.
         others = {id(v): v for v in model.non_trainable_variables}
-        self._variables = State(
-            model.trainable_variables, list(others.values()), optimizer.variables, self.averages or []
-        )
-        mesh = Mesh(np.array(jax.devices()[:devices]), ("batch",))
+        self._variables = State(self.weights, list(others.values()), optimizer.variables, self.averages or [])
+        mesh = Mesh(np.array(jax.devices()[: self.devices]), ("batch",))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
         self._by_rows = NamedSharding(mesh, PartitionSpec("batch"))
         self._state: State | None = None
@@ -82,7 +63,6 @@ class Step:
         self._evaluate = jax.jit(lambda weights, others, batch: self._sums(weights, others, batch, False)[0])
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-        """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
         state = self._pull()
         parts = [batches[first : first + self.devices] for first in range(0, len(batches), self.devices)]
         totals = [jnp.zeros_like(w) for w in state.weights] if len(parts) > 1 else None
@@ -95,7 +75,6 @@ class Step:
         return {**sums, "gradient_norm": norm}
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The sums of one batch, outside training."""
         state = self._pull()
         return self._evaluate(state.weights, state.others, batch)
 

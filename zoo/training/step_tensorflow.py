@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.training.devices import too_few
-from zoo.training.objective import Objective, average_rate
+from zoo.training.objective import average_rate
+from zoo.training.step import BaseStep
 
 REPLICA_SEED = 1_000_003  # between the dropout seeds of two replicas
 
@@ -41,47 +42,21 @@ def _devices() -> list[Any]:
     return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 
 
-class Step:
-    """Forward, sum of losses, gradients, division by the count of the whole update, clipping, AdamW, average.
+class Step(BaseStep):
+    """See `zoo.training.step.BaseStep`."""
 
-    Args:
-        model, optimizer: built, inside `devices.scope` when there are several devices.
-        objective: what is minimised; see `zoo.training.objective`.
-        clip_norm: largest global norm of the update's gradient; 0 = no clipping.
-        average_decay: of the exponential average of the weights; 0 = none.
-        devices: replicas; each call then takes a multiple of that many batches.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        objective: Objective,
-        *,
-        clip_norm: float = 0.0,
-        average_decay: float = 0.0,
-        devices: int = 1,
-    ) -> None:
-        self.model, self.optimizer, self.objective = model, optimizer, objective
-        self.clip_norm, self.average_decay, self.devices = clip_norm, average_decay, devices
-        self.weights = model.trainable_variables
+    def __init__(self, model: keras.Model, *args: Any, **choices: Any) -> None:
         self._strategy = model.distribute_strategy  # of the scope that the model was built in
-        self.averages: list[Any] | None = None
-        if average_decay:
-            with self._strategy.scope():
-                copies = [v.numpy() for v in self.weights]
-                self.averages = [keras.Variable(copy, trainable=False, name="average") for copy in copies]
+        super().__init__(model, *args, **choices)
         self._compiled: dict[int, Any] = {}
         self._evaluate: Any = None
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-        """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
         if len(batches) not in self._compiled:
             self._compiled[len(batches)] = self._compile(batches)
         return self._compiled[len(batches)](batches)
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The sums of one batch, outside training."""
         if self._evaluate is None:
             spec = {k: tf.TensorSpec([None] * v.ndim, v.dtype) for k, v in batch.items()}
             self._evaluate = tf.function(
@@ -92,8 +67,9 @@ class Step:
             )
         return self._evaluate(batch)
 
-    def sync(self) -> None:
-        """Variables hold the truth already."""
+    def _copies(self) -> list[keras.Variable]:
+        with self._strategy.scope():
+            return super()._copies()
 
     def _compile(self, batches: list[dict[str, np.ndarray]]) -> Any:
         # Open dimensions: one trace serves every shape of the plan. XLA would want them fixed; nothing here does.

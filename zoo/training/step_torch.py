@@ -6,13 +6,13 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import keras
 import numpy as np
 import torch
 from keras import ops
 
 from zoo.errors import UserError
-from zoo.training.objective import Objective, average_rate
+from zoo.training.objective import average_rate
+from zoo.training.step import BaseStep
 
 
 def prepare(deterministic: bool, devices: int) -> None:
@@ -33,31 +33,10 @@ def scope(devices: int) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-class Step:
-    """Forward, sum of losses, gradients, division by the count of the whole update, clipping, AdamW, average.
-
-    Args and methods as those of `zoo.training.step_tensorflow.Step`; `devices` is always 1.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        objective: Objective,
-        *,
-        clip_norm: float = 0.0,
-        average_decay: float = 0.0,
-        devices: int = 1,
-    ) -> None:
-        self.model, self.optimizer, self.objective = model, optimizer, objective
-        self.clip_norm, self.average_decay = clip_norm, average_decay
-        self.weights = model.trainable_variables
-        self.averages: list[keras.Variable] | None = None
-        if average_decay:
-            self.averages = [keras.Variable(v.value.detach().clone(), trainable=False) for v in self.weights]
+class Step(BaseStep):
+    """See `zoo.training.step.BaseStep`; `devices` is always 1."""
 
     def __call__(self, batches: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-        """One update from batches of one shape; sums over the update and `gradient_norm`, not yet synchronised."""
         totals: list[torch.Tensor] = []
         sums: dict[str, torch.Tensor] = {}
         for batch in batches:
@@ -69,12 +48,8 @@ class Step:
             return {**sums, "gradient_norm": self._apply(totals, sums["count"])}
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The sums of one batch, outside training."""
         with torch.no_grad():
             return self.objective(self.model, _tensors(batch), False)
-
-    def sync(self) -> None:
-        """Variables hold the truth already."""
 
     def _apply(self, gradients: list[torch.Tensor], count: torch.Tensor) -> torch.Tensor:
         gradients = torch._foreach_div(gradients, torch.clamp(count, min=1.0))
