@@ -2,8 +2,9 @@
 
     python -m apps.serve saved_models                            every model below a folder, at http://127.0.0.1:8501
     python -m apps.serve ask multi30k-en-de "A dog runs."        asks one of them
+    python -m apps.serve --model_config_file models.config       the models of a list, with policies and labels
 
-A folder alone is short for `start FOLDER`. Options are named as tensorflow_model_server names them.
+A line without a command is one for `start`. Options are named as tensorflow_model_server names them.
 """
 
 import json
@@ -15,70 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from apps.cli import CommandLine, on_tensorflow
+from apps.commands.serve_flags import start_flags
 from zoo.errors import UserError, nearest
 
 app = CommandLine("serve", __doc__)
 
 
-def start_arguments(parser: ArgumentParser) -> None:
-    """The options of `start`."""
-    parser.add_argument("base_path", metavar="FOLDER", help="a folder of model homes, or one model home")
-    parser.add_argument("--rest_api_port", type=int, default=8501, metavar="PORT", help="0 takes any (default: 8501)")
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="the address to listen on (default: 127.0.0.1, this machine alone; 0.0.0.0 is everyone)",
-    )
-    parser.add_argument(
-        "--rest_api_num_threads",
-        type=int,
-        default=0,
-        metavar="N",
-        help="requests worked on at once (default: four for each processor)",
-    )
-    parser.add_argument(
-        "--rest_api_timeout_in_ms", type=int, default=30_000, metavar="MS", help="for one request (default: 30000)"
-    )
-    parser.add_argument(
-        "--max_request_mib", type=int, default=256, metavar="MIB", help="the largest request (default: 256)"
-    )
-    parser.add_argument(
-        "--file_system_poll_wait_seconds",
-        type=float,
-        default=1.0,
-        metavar="S",
-        help="how often new versions are looked for (default: 1)",
-    )
-    parser.add_argument(
-        "--max_num_load_retries", type=int, default=5, metavar="N", help="of a version that fails (default: 5)"
-    )
-    parser.add_argument(
-        "--load_retry_interval_micros", type=int, default=60_000_000, metavar="US", help="(default: a minute)"
-    )
-
-
-@app.command(start_arguments, on_tensorflow)
+@app.command(start_flags, on_tensorflow)
 def start(args: Namespace) -> None:
-    """Serve the models below a folder; stop with Ctrl-C or SIGTERM.
+    """Serve models; stop with Ctrl-C or SIGTERM.
 
     New versions are taken up as they appear: the old one answers until the new one is loaded and warmed up.
     """
-    import logging
+    from apps.commands.serve import start
 
-    from zoo.serving.server import Options, serve
-
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("zoo").setLevel(logging.WARNING if args.quiet else logging.INFO)
-    options = Options(
-        host=args.host,
-        rest_api_num_threads=args.rest_api_num_threads,
-        rest_api_timeout_in_ms=args.rest_api_timeout_in_ms,
-        max_request_bytes=args.max_request_mib * 2**20,
-        file_system_poll_wait_seconds=args.file_system_poll_wait_seconds,
-        max_num_load_retries=args.max_num_load_retries,
-        load_retry_interval_seconds=args.load_retry_interval_micros / 1e6,
-    )
-    serve(args.base_path, args.rest_api_port, options)
+    start(args)
 
 
 def ask_arguments(parser: ArgumentParser) -> None:

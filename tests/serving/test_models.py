@@ -201,7 +201,9 @@ def test_a_folder_without_models_is_refused_before_anything_starts(home: Path, f
 def test_a_model_that_does_not_load_stops_the_start(home: Path) -> None:
     (home / "1" / "variables" / "variables.index").write_bytes(b"")
     (home / "1" / "saved_model.pb").write_bytes(b"no proto")
-    with pytest.raises(UserError, match=r"1 model\(s\) did not become available: \{upper: "):
+    with pytest.raises(
+        UserError, match=r"1 model\(s\) did not become available: \{\{\{name: upper version: 1\} due to error: "
+    ):
         start(home)
 
 

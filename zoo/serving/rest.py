@@ -1,16 +1,18 @@
-"""The REST API of TensorFlow Serving as an ASGI application: predict, status and metadata.
+"""The REST API of TensorFlow Serving as an ASGI application: predictions, status and metadata.
 
 Written on ASGI itself, which is all that the one regular expression of Serving's routing needs. Everything that takes
 time (reading JSON, the model, writing JSON) happens in a pool of threads, in one hop; the event loop only moves bytes.
 """
 
 import asyncio
+import hmac
 import json
 import logging
 import re
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -30,6 +32,12 @@ _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _PREDICTION = re.compile(_MODEL + r":(classify|regress|predict)", re.IGNORECASE)
 _STATUS = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://")
+_CORS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+]
 _MOST_VERSION = 2**63 - 1
 _MOST_INFLATED = 100 * 2**20  # Serving's limit for a gzip body
 _NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
@@ -43,37 +51,67 @@ class Target(NamedTuple):
     label: str | None
 
 
-def app(models: Models, threads: ThreadPoolExecutor, max_request_bytes: int = 256 * 2**20) -> App:
+@dataclass(frozen=True)
+class RestOptions:
+    """How to answer.
+
+    Attributes:
+        max_request_bytes: the largest body that is read.
+        timeout_seconds: how long a client may take to send one.
+        cors: whether pages of other sites may ask (--rest_api_enable_cors_support).
+        token: what a client must send as `Authorization: Bearer TOKEN`; empty for nothing.
+        metrics_path: where the metrics are; empty for nowhere.
+        page: (path) -> (status, body, content type) for what is not part of the API, or None for what it has not.
+    """
+
+    max_request_bytes: int = 256 * 2**20
+    timeout_seconds: float = 30.0
+    cors: bool = False
+    token: str = ""
+    metrics_path: str = ""
+    page: Callable[[str], tuple[int, bytes, bytes] | None] | None = None
+
+
+class Reply(NamedTuple):
+    """What goes back."""
+
+    body: bytes
+    status: int = 200
+    kind: bytes = b"application/json"
+
+
+def app(models: Models, threads: ThreadPoolExecutor, options: RestOptions | None = None) -> App:
     """The ASGI application.
 
     Args:
         models: what is served.
         threads: where requests are answered.
-        max_request_bytes: the largest body that is read.
+        options: how.
     """
+    options = options or RestOptions()
+    extra = _CORS if options.cors else []
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"this application does not speak {scope['type']}")
-        path = scope["raw_path"].decode("latin-1")
-        if not _API.fullmatch(path):
-            await _reply(send, 404, _NOT_FOUND, b"text/html")
-            return
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        headers = dict(scope["headers"])
         try:
-            if scope["method"] == "POST":
-                body = await _read(scope, receive, max_request_bytes)
-                body = await asyncio.get_running_loop().run_in_executor(threads, _post, models, path, body)
+            if options.token and method != "OPTIONS":  # a browser asks for permission without it
+                _check_token(headers, options.token)
+            if method == "POST" and _API.fullmatch(path):
+                body = await _read(headers, receive, options)
+                reply = Reply(await asyncio.get_running_loop().run_in_executor(threads, _post, models, path, body))
             else:
-                body = _get(models, scope["method"], path)
-            status = 200
+                reply = _get(models, method, path, headers, options)
         except _Gone:
             return
         except RequestError as error:
-            status, body = error.http, _error(error.message)
+            reply = Reply(_error(error.message), error.http)
         except Exception as error:
-            log.exception("%s %s failed", scope["method"], path)
-            status, body = Code.INTERNAL.http, _error(repr(error))
-        await _reply(send, status, body)
+            log.exception("%s %s failed", method, path)
+            reply = Reply(_error(repr(error)), Code.INTERNAL.http)
+        await _reply(send, reply, extra)
 
     return answer
 
@@ -82,13 +120,16 @@ def _post(models: Models, path: str, body: bytes) -> bytes:
     found = _PREDICTION.fullmatch(path)
     if not found:
         raise _malformed("POST", path)
-    target = _target(*found.groups()[:3])
-    match found[4]:
-        case "predict":
-            return predict(models, target, body)
-        case "classify" | "regress":
-            raise RequestError(Code.UNIMPLEMENTED, f"This server does not {found[4]}; ask a signature by predict.")
-    raise _malformed("POST", path)  # such as :PREDICT
+    method = found[4]
+    name = unquote(found[1])
+    with models.metrics.request(name if models.known(name) else "", method, "REST"):
+        target = _target(*found.groups()[:3])
+        match method:
+            case "predict":
+                return predict(models, target, body)
+            case "classify" | "regress":
+                raise RequestError(Code.UNIMPLEMENTED, f"This server does not {method}; ask a signature by predict.")
+        raise _malformed("POST", path)  # such as :PREDICT
 
 
 def predict(models: Models, target: Target, body: bytes) -> bytes:
@@ -110,14 +151,25 @@ def predict(models: Models, target: Target, body: bytes) -> bytes:
     return json_reply.encode(outputs, in_rows)
 
 
-def _get(models: Models, method: str, path: str) -> bytes:
+def _get(models: Models, method: str, path: str, headers: Mapping[bytes, bytes], options: RestOptions) -> Reply:
+    """Everything but predictions, in Serving's order: permissions for browsers, metrics, the API."""
+    if method == "OPTIONS":
+        if _ORIGIN.search(headers.get(b"origin", b"")):
+            return Reply(b"")
+        raise RequestError(Code.FAILED_PRECONDITION, "Origin header is missing in CORS preflight")
+    if options.metrics_path and path == options.metrics_path and method == "GET":
+        return Reply(models.metrics.page(), kind=b"text/plain")
+    if not _API.fullmatch(path):
+        found = options.page(path) if options.page and method == "GET" else None
+        code, body, kind = found or (404, _NOT_FOUND, b"text/html")
+        return Reply(body, code, kind)
     found = _STATUS.fullmatch(path) if method == "GET" else None
     if not found:
         raise _malformed(method, path)
     if not found[1]:
         raise invalid("Missing model name in request.")
     target = _target(*found.groups()[:3])
-    return metadata(models, target) if found[4] == "metadata" else status(models, target)
+    return Reply(metadata(models, target) if found[4] == "metadata" else status(models, target))
 
 
 def status(models: Models, target: Target) -> bytes:
@@ -156,7 +208,23 @@ class _Gone(Exception):
     """The client has left before its request was whole."""
 
 
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
+def _check_token(headers: Mapping[bytes, bytes], token: str) -> None:
+    sent = headers.get(b"authorization", b"")
+    if not hmac.compare_digest(sent, b"Bearer " + token.encode()):
+        raise RequestError(Code.UNAUTHENTICATED, "This server wants its token: Authorization: Bearer TOKEN")
+
+
+async def _read(headers: Mapping[bytes, bytes], receive: Receive, options: RestOptions) -> bytes:
+    try:
+        async with asyncio.timeout(options.timeout_seconds):
+            body = await _body(receive, options.max_request_bytes)
+    except TimeoutError:
+        text = f"The request was not whole after {options.timeout_seconds:g} seconds, the limit of this server."
+        raise RequestError(Code.DEADLINE_EXCEEDED, text, http=408) from None
+    return _inflate(body) if headers.get(b"content-encoding") == b"gzip" else body
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -168,8 +236,7 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
             text = f"The request is larger than {limit} bytes, the limit of this server."
             raise RequestError(Code.RESOURCE_EXHAUSTED, text, http=413)
         more = message.get("more_body", False)
-    body = b"".join(parts)
-    return _inflate(body) if (b"content-encoding", b"gzip") in scope["headers"] else body
+    return b"".join(parts)
 
 
 def _inflate(body: bytes) -> bytes:
@@ -182,10 +249,10 @@ def _inflate(body: bytes) -> bytes:
     return inflated if unpack.eof else b""
 
 
-async def _reply(send: Send, status: int, body: bytes, kind: bytes = b"application/json") -> None:
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _reply(send: Send, reply: Reply, extra: list[tuple[bytes, bytes]]) -> None:
+    headers = [(b"content-type", reply.kind), (b"content-length", str(len(reply.body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
 def _error(message: str) -> bytes:

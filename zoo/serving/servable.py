@@ -6,6 +6,7 @@ it gives the memory of the weights back. TensorFlow is imported when the first v
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,21 @@ class Signature:
     fetches: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class SessionOptions:
+    """What TensorFlow may use. The first session of a process decides for all: they share their threads.
+
+    Attributes:
+        intra_op_parallelism: threads within an op; 0 is one for each processor.
+        inter_op_parallelism: ops at once, over all requests; 0 is one for each processor.
+        gpu_memory_fraction: of a GPU's memory, taken at once; 0 takes it as it is needed.
+    """
+
+    intra_op_parallelism: int = 0
+    inter_op_parallelism: int = 0
+    gpu_memory_fraction: float = 0.0
+
+
 class Servable:
     """Loads a SavedModel. Warm-up is not done here; see `zoo.serving.warmup`.
 
@@ -42,15 +58,26 @@ class Servable:
         path: the version's folder, the one that holds saved_model.pb.
         name, version: what it is served as.
         timeout_ms: how long one call of a signature may take.
+        options: what its session may use.
+    Attributes:
+        on_run: called with the seconds that TensorFlow took for a call, if set; for metrics.
     Raises: RequestError with the code and text of whatever TensorFlow found wrong.
     """
 
-    def __init__(self, path: Path, name: str, version: int, timeout_ms: int = 30_000) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        version: int,
+        timeout_ms: int = 30_000,
+        options: SessionOptions = SessionOptions(),
+    ) -> None:
         self.path, self.name, self.version = path, name, version
+        self.on_run: Callable[[float], None] | None = None
         self._timeout_ms = timeout_ms
-        self._session, self._meta_graph = _load(path)
+        self._session, self._meta_graph = _load(path, options)
         self.signatures = {name: _signature(each) for name, each in self._meta_graph.signature_def.items()}
-        self._calls: dict[tuple[str, tuple[str, ...]], Callable[..., Sequence[Any]]] = {}
+        self._calls: dict[tuple[str, tuple[str, ...], int], Callable[..., Sequence[Any]]] = {}
         self._lock = Lock()
 
     def signature_defs(self) -> dict[str, Any]:
@@ -65,13 +92,17 @@ class Servable:
             for name, each in sorted(self._meta_graph.signature_def.items())
         }
 
-    def run(self, signature: str, inputs: Arrays, outputs: Sequence[str] = ()) -> Arrays:
+    def run(
+        self, signature: str, inputs: Arrays, outputs: Sequence[str] = (), *, timeout_ms: int | None = None
+    ) -> Arrays:
         """Calls a signature. May be called from many threads at once; does not hold the interpreter's lock.
 
         Args:
             signature: its name.
             inputs: name -> array, for every input; strings as arrays of bytes.
             outputs: the outputs wanted; all where empty.
+            timeout_ms: how long it may take, where that is less than what was given on loading. It is rounded up to a
+                power of two, since TensorFlow compiles a way through the graph for each.
         Raises: RequestError: FAILED_PRECONDITION where there is no such signature, INVALID_ARGUMENT for inputs that
             do not fit, DEADLINE_EXCEEDED, and whatever an op of the model answers.
         """
@@ -79,14 +110,22 @@ class Servable:
         if found is None:
             raise RequestError(Code.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
         _check_names(found, inputs)
-        wanted = tuple(outputs or found.fetches)
-        call = self._calls.get((signature, wanted)) or self._prepare(signature, wanted)
+        wanted = tuple(sorted(set(outputs)) or found.fetches)  # in one order: each is compiled, and kept
+        if timeout_ms is None or timeout_ms >= self._timeout_ms:
+            timeout_ms = self._timeout_ms
+        else:
+            timeout_ms = min(1 << max(0, timeout_ms - 1).bit_length(), self._timeout_ms)
+        key = signature, wanted, timeout_ms
+        call = self._calls.get(key) or self._prepare(key)
         from tensorflow.errors import OpError
 
+        began = time.perf_counter()
         try:
             values = call(*(inputs[name] for name in found.feeds))
         except OpError as error:
             raise _request_error(error) from None
+        if self.on_run:
+            self.on_run(time.perf_counter() - began)
         return {name: _as_array(value) for name, value in zip(wanted, values, strict=True)}
 
     def close(self) -> None:
@@ -94,10 +133,11 @@ class Servable:
         self._calls.clear()  # before the session: each holds a handle into it
         self._session.close()
 
-    def _prepare(self, signature: str, wanted: tuple[str, ...]) -> Callable[..., Sequence[Any]]:
-        """Compiles a way through the graph; done once for a signature and a choice of outputs, at its first call."""
+    def _prepare(self, key: tuple[str, tuple[str, ...], int]) -> Callable[..., Sequence[Any]]:
+        """Compiles a way through the graph; done once for a signature, a choice of outputs and a timeout."""
         from tensorflow.core.protobuf.config_pb2 import CallableOptions
 
+        signature, wanted, timeout_ms = key
         found = self.signatures[signature]
         unknown = [name for name in wanted if name not in found.fetches]
         if unknown:
@@ -106,14 +146,14 @@ class Servable:
                 f"{{{','.join(sorted(found.fetches))}}}."
             )
         options = CallableOptions(feed=found.feeds.values(), fetch=[found.fetches[name] for name in wanted])
-        options.run_options.timeout_in_ms = self._timeout_ms
+        options.run_options.timeout_in_ms = timeout_ms
         with self._lock:
-            if (signature, wanted) not in self._calls:
-                self._calls[signature, wanted] = self._session._make_callable_from_options(options)
-            return self._calls[signature, wanted]
+            if key not in self._calls:
+                self._calls[key] = self._session._make_callable_from_options(options)
+            return self._calls[key]
 
 
-def _load(path: Path) -> tuple[Any, Any]:
+def _load(path: Path, options: SessionOptions) -> tuple[Any, Any]:
     """A session with the SavedModel's graph, weights and tables, and its MetaGraphDef."""
     if not (path / "saved_model.pb").exists():
         raise RequestError(
@@ -125,7 +165,12 @@ def _load(path: Path) -> tuple[Any, Any]:
     import tensorflow_text  # noqa: F401  (registers its ops, which the stock server has built in)
 
     v1 = tf.compat.v1
-    config = v1.ConfigProto(allow_soft_placement=True)
+    config = v1.ConfigProto(
+        allow_soft_placement=True,
+        intra_op_parallelism_threads=options.intra_op_parallelism,
+        inter_op_parallelism_threads=options.inter_op_parallelism,
+    )
+    config.gpu_options.per_process_gpu_memory_fraction = options.gpu_memory_fraction
     config.gpu_options.allow_growth = True  # several models share a device
     logger = tf.get_logger()
     level = logger.level

@@ -6,67 +6,45 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from zoo.errors import UserError
+from zoo.serving import model_config
+from zoo.serving.loader import Loader
+from zoo.serving.model_config import ConfigFile
 from zoo.serving.models import Models
-from zoo.serving.rest import app
-from zoo.serving.servable import Servable
-from zoo.serving.warmup import replay
+from zoo.serving.options import Options
+from zoo.serving.rest import RestOptions, app
+
+__all__ = ["Options", "RunningServer", "serve", "start"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to serve. The names are TensorFlow Serving's flags where it has them.
-
-    Attributes:
-        host: the address to listen on; loopback unless told otherwise.
-        rest_api_num_threads: how many requests are worked on at once; 0 is four for each processor.
-        rest_api_timeout_in_ms: how long a model may take for one of them.
-        max_request_bytes: the largest request that is read.
-        file_system_poll_wait_seconds: how often new versions are looked for.
-        max_num_load_retries: how often a version that fails to load is tried again …
-        load_retry_interval_seconds: … and how long after.
-        drain_seconds: how long requests may take to finish when the server stops.
-    """
-
-    host: str = "127.0.0.1"
-    rest_api_num_threads: int = 0
-    rest_api_timeout_in_ms: int = 30_000
-    max_request_bytes: int = 256 * 2**20
-    file_system_poll_wait_seconds: float = 1.0
-    max_num_load_retries: int = 5
-    load_retry_interval_seconds: float = 60.0
-    drain_seconds: float = 30.0
 
 
 class RunningServer:
     """A server in the background of this process; made by `start`.
 
     Attributes:
-        url: where it answers, such as http://127.0.0.1:8501.
+        url: where it answers over REST, such as http://127.0.0.1:8501.
         models: what it serves.
     """
 
-    def __init__(self, url: str, models: Models, http: Any, thread: Thread, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, url: str, models: Models, rest: "_Rest", config: ConfigFile | None) -> None:
         self.url, self.models = url, models
-        self._http, self._thread, self._threads = http, thread, threads
+        self._rest, self._config = rest, config
 
     def alive(self) -> bool:
         """Whether it still takes requests."""
-        return self._thread.is_alive()
+        return self._rest.thread.is_alive()
 
     def stop(self) -> None:
         """Takes no more requests, lets those that came finish, unloads the models. May be called twice."""
-        self._http.should_exit = True
-        self._thread.join()
-        self._threads.shutdown()
+        if self._config:
+            self._config.stop()
+        self._rest.stop()
         self.models.stop()
 
     def __enter__(self) -> Self:
@@ -78,55 +56,54 @@ class RunningServer:
         self.stop()
 
 
-def start(base_path: str | Path, port: int = 0, options: Options | None = None) -> RunningServer:
+def start(base_path: str | Path = "", port: int = 0, options: Options | None = None) -> RunningServer:
     """Starts a server in background threads and returns when it answers and every model is available.
 
     Args:
-        base_path: a folder of model homes, or one model home.
-        port: 0 for any that is free.
+        base_path: a folder of model homes, or one model home. Not needed where the options name a configuration.
+        port: for REST; 0 for any that is free.
         options: how to serve.
-    Raises: UserError where the port is taken, no model is there, or one does not become available.
+    Raises: UserError where the port is taken, no model is there, one does not become available, or options are wrong.
     """
-    import uvicorn
-
     options = options or Options()
+    source: Any = base_path
+    if options.model_config_file:
+        source = model_config.read(options.model_config_file)
+    elif not base_path:
+        raise UserError(
+            "Both server_options.model_base_path and server_options.model_config_file are empty!",
+            remedy="Give a folder of models.",
+        )
+    elif options.model_name:
+        source = model_config.single(options.model_name, base_path)
+    load, metrics_path = Loader(options), options.metrics_path()
     listener = _bind(options.host, port)  # before minutes are spent on loading
     models = Models(
-        base_path,
-        lambda path, name, version: _load(path, name, version, options.rest_api_timeout_in_ms),
+        source,
+        load,
         poll_seconds=options.file_system_poll_wait_seconds,
         retries=options.max_num_load_retries,
         retry_seconds=options.load_retry_interval_seconds,
+        labels_for_unavailable=options.allow_version_labels_for_unavailable_models,
     )
+    load.metrics = models.metrics
     try:
         models.start()
+        rest = _Rest(models, listener, options, metrics_path)
     except BaseException:
         listener.close()
-        raise
-    threads = ThreadPoolExecutor(options.rest_api_num_threads or 4 * (os.cpu_count() or 1), "zoo-serving-rest")
-    config = uvicorn.Config(
-        app(models, threads, options.max_request_bytes),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=max(1, round(options.drain_seconds)),
-    )
-    http = uvicorn.Server(config)
-    thread = Thread(target=http.run, kwargs={"sockets": [listener]}, name="zoo-serving-http", daemon=True)
-    thread.start()
-    while not http.started and thread.is_alive():
-        time.sleep(0.005)
-    if not http.started:
         models.stop()
-        raise RuntimeError("the HTTP server did not start")
+        raise
+    config = None
+    if options.model_config_file and options.model_config_file_poll_wait_seconds:
+        config = ConfigFile(options.model_config_file, models.reload, options.model_config_file_poll_wait_seconds)
     address, bound = listener.getsockname()[:2]
-    url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
-    return RunningServer(url, models, http, thread, threads)
+    scheme = "https" if options.tls_certificate else "http"
+    url = f"{scheme}://[{address}]:{bound}" if ":" in address else f"{scheme}://{address}:{bound}"
+    return RunningServer(url, models, rest, config)
 
 
-def serve(base_path: str | Path, port: int = 8501, options: Options | None = None) -> None:
+def serve(base_path: str | Path = "", port: int = 8501, options: Options | None = None) -> None:
     """Serves until the process is asked to end (SIGTERM, or Ctrl-C); then finishes what it has begun.
 
     Raises: UserError as `start` does.
@@ -148,14 +125,51 @@ def serve(base_path: str | Path, port: int = 8501, options: Options | None = Non
                 signal.signal(number, handler)
 
 
-def _load(path: Path, name: str, version: int, timeout_ms: int) -> Servable:
-    servable = Servable(path, name, version, timeout_ms)
-    try:
-        replay(servable)
-    except BaseException:
-        servable.close()
-        raise
-    return servable
+class _Rest:
+    """The HTTP server in its threads."""
+
+    def __init__(self, models: Models, listener: socket.socket, options: Options, metrics_path: str) -> None:
+        import uvicorn
+
+        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(workers, "zoo-serving-rest")
+        rest = RestOptions(
+            max_request_bytes=options.max_request_bytes,
+            timeout_seconds=options.rest_api_timeout_in_ms / 1000,
+            cors=options.rest_api_enable_cors_support,
+            token=options.token,
+            metrics_path=metrics_path,
+        )
+        config = uvicorn.Config(
+            app(models, self._threads, rest),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=max(1, round(options.drain_seconds)),
+            ssl_keyfile=options.tls_key or None,
+            ssl_certfile=options.tls_certificate or None,
+        )
+        try:
+            config.load()  # certificates are read here
+        except OSError as error:  # ssl.SSLError is one
+            where = f"{options.tls_certificate}, {options.tls_key}"
+            raise UserError(f"no certificate and key for TLS: {error}.", where=where) from error
+        self._http = uvicorn.Server(config)
+        self.thread = Thread(
+            target=self._http.run, kwargs={"sockets": [listener]}, name="zoo-serving-http", daemon=True
+        )
+        self.thread.start()
+        while not self._http.started and self.thread.is_alive():
+            time.sleep(0.005)
+        if not self._http.started:
+            raise RuntimeError("the HTTP server did not start")
+
+    def stop(self) -> None:
+        self._http.should_exit = True
+        self.thread.join()
+        self._threads.shutdown()
 
 
 def _bind(host: str, port: int) -> socket.socket:
