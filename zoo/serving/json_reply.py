@@ -94,7 +94,7 @@ def _leaves(name: str, array: np.ndarray) -> list[str]:
             return [f'{{"b64": "{b64encode(value).decode()}"}}' for value in flat]
         return [encode_basestring(value.decode("utf-8", "surrogateescape")) for value in flat]
     if array.dtype in (np.float32, np.float64):
-        return _decimals(flat)
+        return decimals(flat)
     if array.dtype == np.bool_:
         return ["true" if value else "false" for value in flat.tolist()]
     if array.dtype in _INTEGERS:
@@ -103,7 +103,7 @@ def _leaves(name: str, array: np.ndarray) -> list[str]:
     raise invalid(f"Failed to write JSON value for tensor type: {dtype}")
 
 
-def _decimals(flat: np.ndarray) -> list[str]:
+def decimals(flat: np.ndarray) -> list[str]:
     """Numbers as Serving writes them: with six digits, or with as many as it takes to read the same number back."""
     values = flat.tolist()
     texts = _printed("%g", values)

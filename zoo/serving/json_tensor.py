@@ -90,7 +90,7 @@ def decode(request: Mapping[str, Any], dtypes: Mapping[str, str]) -> tuple[Array
 
 
 def _columns(inputs: Any, dtypes: Mapping[str, str]) -> Arrays:
-    if type(inputs) is not dict or _is_base64(inputs):
+    if type(inputs) is not dict or is_base64(inputs):
         if len(dtypes) > 1:
             raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
@@ -111,7 +111,7 @@ def _columns(inputs: Any, dtypes: Mapping[str, str]) -> Arrays:
 
 def _rows(rows: list[Any], dtypes: Mapping[str, str]) -> Arrays:
     names = dtypes.keys()
-    if type(rows[0]) is dict and not _is_base64(rows[0]):
+    if type(rows[0]) is dict and not is_base64(rows[0]):
         if all(type(row) is dict and row.keys() == names for row in rows):
             columns = {name: [row[name] for row in rows] for name in names}
         else:
@@ -160,19 +160,20 @@ def _array(value: Any, dtype: str) -> np.ndarray | None:
 def _strings(values: Sequence[Any], shape: Sequence[int]) -> np.ndarray | None:
     array = np.empty(len(values), object)
     try:
-        array[:] = [utf8(value) if type(value) is str else _base64(value) for value in values]
+        array[:] = [utf8(value) if type(value) is str else base64_bytes(value) for value in values]
     except RequestError:
         return None
     return array.reshape(shape)
 
 
-def _is_base64(value: Mapping[str, Any]) -> bool:
+def is_base64(value: Mapping[str, Any]) -> bool:
+    """Whether an object is {"b64": "…"}, bytes, and not a value by name."""
     return value.keys() == {"b64"} and type(value["b64"]) is str
 
 
-def _base64(value: Mapping[str, Any]) -> bytes:
+def base64_bytes(value: Mapping[str, Any]) -> bytes:
     """What {"b64": "…"} holds, by the rules of absl: blanks are skipped, padding may be left out, '.' is '='."""
-    if not _is_base64(value):
+    if not is_base64(value):
         raise invalid(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     text = re.sub(r"\s+", "", value["b64"]).replace(".", "=")
     if "=" not in text:
@@ -209,7 +210,7 @@ def _bad_row(rows: list[Any], dtypes: Mapping[str, str]) -> RequestError:
 
 
 def _is_object(value: Any) -> bool:
-    return type(value) is dict and not _is_base64(value)
+    return type(value) is dict and not is_base64(value)
 
 
 def _add(value: Any, name: str, dtypes: Mapping[str, str], sizes: dict[str, tuple[int, list[int]]]) -> None:
@@ -261,7 +262,11 @@ def _check(value: Any, dtype: str) -> None:
         raise RequestError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {quote(value)} to type: {dtype}")
     if kind is not None and type(value) in kind.types and (not kind.high or kind.low <= value <= kind.high):
         if type(value) is dict:
-            _base64(value)
+            base64_bytes(value)
         return
-    name = _TYPE_NAMES.get(type(value), str(value))  # True and False are types of their own in RapidJSON
-    raise invalid(f"JSON Value: {quote(value)} Type: {name} is not of expected type: {dtype}")
+    raise invalid(f"JSON Value: {quote(value)} Type: {type_name(value)} is not of expected type: {dtype}")
+
+
+def type_name(value: Any) -> str:
+    """The type of a JSON value as Serving names it in errors: True and False are types of their own in RapidJSON."""
+    return _TYPE_NAMES.get(type(value), str(value))
