@@ -1,10 +1,13 @@
 """One tiny run and its export, shared by all tests of the export."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from apps.commands.export import export_run
 from zoo import recipe as recipes
+from zoo.recipe import Recipe
 from zoo.run import Run
 from zoo.tasks.translate import Translate
 from zoo.train import train
@@ -12,10 +15,8 @@ from zoo.train import train
 WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    """A run of a few updates on number words."""
-    folder = tmp_path_factory.mktemp("export")
+def tiny_recipe(folder: Path) -> Recipe:
+    """A recipe for a few updates on number words, which are written into the folder."""
     rng = np.random.default_rng(0)
     rows = [rng.choice(list(WORDS), rng.integers(1, 6)) for _ in range(120)]
     for name, words in (("en", lambda w: w), ("de", WORDS.get)):
@@ -30,10 +31,16 @@ def run(tmp_path_factory):
         "decoding": {"beam": 3},
         "export": {"max_source": 32, "source_language": "en", "target_language": "de"},
     }
-    recipe = recipes.made("translate", "tiny", "A recipe for tests.", tables, Translate.schema())
+    return recipes.made("translate", "tiny", "A recipe for tests.", tables, Translate.schema())
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A run by `tiny_recipe`."""
+    folder = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE", str(folder / "cache"))
-        train(Run(folder / "run", recipe))
+        train(Run(folder / "run", tiny_recipe(folder)))
     return Run.open(folder / "run")
 
 
