@@ -1,54 +1,59 @@
-"""A client of any server that speaks TensorFlow Serving's REST API, this one's and the stock one's. No TensorFlow here.
+"""A client of any server that speaks TensorFlow Serving's APIs, this one's and the stock one's. No TensorFlow here.
 
-client = zoo.Client("localhost:8501")
+client = zoo.Client("localhost:8501")            REST; zoo.Client("grpc://localhost:8500") for gRPC
 client.predict("multi30k-en-de", ["A dog runs."])["text"]
 
 It asks the server what a model takes and gives, so values need no more care than Python's own: texts as str, images and
 sounds as bytes or as the Path of a file, numbers and nested lists as they are.
+
+What is asked, in which order, and when it is asked again is written once, as generators that yield questions and
+pauses; `Client` and `AsyncClient` carry them out.
 """
 
-import json
+import asyncio
 import time
-from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
-
-import httpx
 
 from zoo.errors import UserError, nearest
+from zoo.serving.asking import Ask, ServerError
+from zoo.serving.values import plain
+
+__all__ = ["AsyncClient", "Client", "ServerError"]
 
 _BACKOFF_SECONDS = 0.2  # doubled from try to try
-_BUSY = 503
 
-
-class ServerError(UserError):
-    """What a server answered instead of a result.
-
-    Attributes:
-        status: the HTTP status; 0 where no server answered.
-    """
-
-    status: int = 0
+Types = dict[str, str]
+# Yields questions, and is sent their answers or the ServerErrors that came instead; yields pauses, in seconds.
+Steps = Generator[Ask | float, Any, Any]
 
 
 class Client:
     """Speaks to one server. May be used from several threads, and as a context manager.
 
     Args:
-        address: "localhost:8501", or a URL with its scheme.
+        address: "localhost:8501" or a URL: http://, https://, grpc:// or grpcs:// (gRPC over TLS).
         timeout: seconds to wait for an answer.
-        retries: how often a request is sent again when no connection is to be had or the server is busy (503);
-            nothing else is sent twice.
+        retries: how often a request is sent again when no connection is to be had or the server is busy (503,
+            UNAVAILABLE); nothing else is sent twice.
+        token: a bearer token, where the server asks for one.
+        certificate: a PEM file of the authorities to trust, where the system's do not vouch for the server.
+    Raises: UserError for an address or a certificate that is none.
     """
 
-    def __init__(self, address: str = "localhost:8501", *, timeout: float = 60.0, retries: int = 3) -> None:
-        self.url = (address if "://" in address else f"http://{address}").rstrip("/")
-        self._retries = retries
-        self._http = httpx.Client(timeout=timeout)
-        self._metadata: dict[str, dict[str, Any]] = {}  # path of a model -> signatures
+    def __init__(
+        self,
+        address: str = "localhost:8501",
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        token: str = "",
+        certificate: str | Path = "",
+    ) -> None:
+        self._questions = _Questions(retries)
+        self._wire = _wire(address, timeout, token, str(certificate), asynchronous=False)
 
     def predict(
         self, model: str, inputs: Any, *, signature: str = "serving_default", version: int | None = None
@@ -61,50 +66,28 @@ class Client:
             signature: the signature's name.
             version: the version; None for the newest.
         Returns: name of each output -> its values, a list with a row each; bytes where the name ends in `_bytes`.
-        Raises: ServerError with the server's text; UserError for inputs that the signature does not have.
+            (float32 comes as 0.1 over REST, and as the nearest float32, 0.10000000149, over gRPC.)
+        Raises: ServerError with the server's text; UserError for inputs that the signature does not have, and for
+            files, images and sounds that are broken.
         """
-        path = _path(model, version)
-        takes, gives = self.signature(model, signature, version=version)
-        named = inputs if isinstance(inputs, Mapping) else self._name(inputs, takes, f"{model}: {signature}")
-        _check_names(named, takes, f"{model}: {signature}")
-        request = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in named.items()}}
-        try:
-            answer = self._ask("POST", f"{path}:predict", request)["outputs"]
-        except ServerError:
-            self._metadata.pop(path, None)  # another version may have come, with another signature
-            raise
-        outputs = {next(iter(gives)): answer} if len(gives) == 1 else answer
-        return {name: _from_json(value) if name.endswith("_bytes") else value for name, value in outputs.items()}
+        return self._carry_out(self._questions.predict(model, inputs, signature, version))
 
     def signature(
         self, model: str, signature: str = "serving_default", *, version: int | None = None
-    ) -> tuple[dict[str, str], dict[str, str]]:
+    ) -> tuple[Types, Types]:
         """The inputs and the outputs of a signature: name -> data type, such as "string" or "float".
 
         Raises: ServerError; UserError where there is no such signature.
         """
-        path = _path(model, version)
-        if path not in self._metadata:
-            reply = self._ask("GET", f"{path}/metadata")
-            self._metadata[path] = reply["metadata"]["signature_def"]["signature_def"]
-        known = {name: each for name, each in self._metadata[path].items() if not name.startswith("__")}
-        if signature not in known:
-            problem = f'there is no signature "{signature}".{nearest(signature, known)}'
-            raise UserError(problem, where=model, remedy=f"It has: {', '.join(sorted(known))}.")
-        takes, gives = (
-            {name: info["dtype"].removeprefix("DT_").lower() for name, info in sorted(known[signature][side].items())}
-            for side in ("inputs", "outputs")
-        )
-        return takes, gives
+        return self._carry_out(self._questions.signature(model, signature, version))
 
     def status(self, model: str) -> list[dict[str, Any]]:
         """The versions of a model, newest first: `version`, `state`, and `status` with its error, if any."""
-        versions = self._ask("GET", _path(model, None))["model_version_status"]
-        return [{**each, "version": int(each["version"])} for each in versions]
+        return self._carry_out(self._questions.status(model))
 
     def close(self) -> None:
         """Closes the connections."""
-        self._http.close()
+        self._wire.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,57 +97,148 @@ class Client:
     ) -> None:
         self.close()
 
-    @staticmethod
-    def _name(inputs: Any, takes: Mapping[str, str], where: str) -> dict[str, Any]:
-        if len(takes) != 1:
-            remedy = f"Give a dict with: {', '.join(takes)}."
-            raise UserError(f"this signature has {len(takes)} inputs, which must be named.", where=where, remedy=remedy)
-        return {next(iter(takes)): inputs}
+    def _carry_out(self, steps: Steps) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, float):
+                time.sleep(step)
+            else:
+                answer = self._wire.ask(step)
 
-    def _ask(self, method: str, path: str, request: Any = None) -> Any:
-        body = None if request is None else json.dumps(request).encode()
+
+class AsyncClient:
+    """`Client` for asyncio: the same arguments, the same methods to be awaited, `async with`."""
+
+    def __init__(
+        self,
+        address: str = "localhost:8501",
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        token: str = "",
+        certificate: str | Path = "",
+    ) -> None:
+        self._questions = _Questions(retries)
+        self._wire = _wire(address, timeout, token, str(certificate), asynchronous=True)
+
+    async def predict(
+        self, model: str, inputs: Any, *, signature: str = "serving_default", version: int | None = None
+    ) -> dict[str, Any]:
+        """As `Client.predict`."""
+        return await self._carry_out(self._questions.predict(model, inputs, signature, version))
+
+    async def signature(
+        self, model: str, signature: str = "serving_default", *, version: int | None = None
+    ) -> tuple[Types, Types]:
+        """As `Client.signature`."""
+        return await self._carry_out(self._questions.signature(model, signature, version))
+
+    async def status(self, model: str) -> list[dict[str, Any]]:
+        """As `Client.status`."""
+        return await self._carry_out(self._questions.status(model))
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._wire.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _carry_out(self, steps: Steps) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                answer = await self._wire.ask(step)
+
+
+class _Questions:
+    """What is asked for each method of a client."""
+
+    def __init__(self, retries: int) -> None:
+        self._retries = retries
+        self._known: dict[tuple[str, int | None], dict[str, tuple[Types, Types]]] = {}  # signatures of a version
+
+    def predict(self, model: str, inputs: Any, signature: str, version: int | None) -> Steps:
+        takes, gives = yield from self.signature(model, signature, version)
+        where = f"{model}: {signature}"
+        named = inputs if isinstance(inputs, Mapping) else _name(inputs, takes, where)
+        _check_names(named, takes, where)
+        values = {name: plain(value, name) for name, value in named.items()}
+        try:
+            return (yield from self._ask(Ask("predict", model, version, signature, values, takes, gives)))
+        except ServerError:
+            self._known.pop((model, version), None)  # another version may have come, with another signature
+            raise
+
+    def signature(self, model: str, signature: str, version: int | None) -> Steps:
+        known = self._known.get((model, version))
+        if known is None:
+            known = yield from self._ask(Ask("signatures", model, version))
+            known = {name: each for name, each in known.items() if not name.startswith("__")}
+            self._known[model, version] = known
+        if signature not in known:
+            problem = f'there is no signature "{signature}".{nearest(signature, known)}'
+            raise UserError(problem, where=model, remedy=f"It has: {', '.join(sorted(known))}.")
+        takes, gives = known[signature]
+        return dict(sorted(takes.items())), dict(sorted(gives.items()))
+
+    def status(self, model: str) -> Steps:
+        versions = yield from self._ask(Ask("status", model))
+        return sorted(versions, key=lambda each: each["version"], reverse=True)
+
+    def _ask(self, ask: Ask) -> Steps:
         wait = _BACKOFF_SECONDS
         for attempt in range(self._retries + 1):
-            last = attempt == self._retries
-            try:
-                reply = self._http.request(method, self.url + path, content=body)
-            except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as error:
-                if last:
-                    raise self._unreachable(error) from error
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise self._unreachable(error) from error
-            else:
-                if reply.status_code != _BUSY or last:
-                    return self._read(reply, path)
-            time.sleep(wait)
+            answer = yield ask
+            if not isinstance(answer, ServerError):
+                return answer
+            if not answer.temporary or attempt == self._retries:
+                raise answer
+            yield wait
             wait *= 2
         raise AssertionError("the last attempt returns or raises")
 
-    def _read(self, reply: httpx.Response, path: str) -> Any:
-        try:
-            content = json.loads(reply.content.decode("utf-8", "replace"))
-        except ValueError:
-            content = {"error": f"not an answer of TensorFlow Serving's REST API: {reply.text[:200]!r}"}
-        if reply.is_success and "error" not in content:
-            return content
-        problem = f"the server answered {reply.status_code}: {content.get('error', content)}"
-        error = ServerError(problem, where=self.url + path, remedy=_remedy(reply.status_code))
-        error.status = reply.status_code
-        raise error
 
-    def _unreachable(self, error: Exception) -> ServerError:
-        problem = f"no answer: {str(error) or type(error).__name__}."
-        return ServerError(
-            problem, where=self.url, remedy="Is a server running? python -m apps.serve FOLDER starts one."
-        )
+def _wire(address: str, timeout: float, token: str, certificate: str, *, asynchronous: bool) -> Any:
+    """What carries questions to an address: over REST or gRPC. Each is imported only where it is asked for."""
+    scheme, marked, host = address.partition("://")
+    if not marked or scheme in ("http", "https"):
+        from zoo.serving.rest_client import AsyncRest, Rest
 
-
-def _path(model: str, version: int | None) -> str:
-    return f"/v1/models/{quote(model, safe='')}" + (f"/versions/{version}" if version is not None else "")
+        url = (address if marked else f"http://{address}").rstrip("/")
+        return (AsyncRest if asynchronous else Rest)(url, timeout, token, certificate)
+    if scheme not in ("grpc", "grpcs"):
+        remedy = "Give HOST:PORT, or a URL of http, https, grpc or grpcs."
+        raise UserError(f'there is no scheme "{scheme}" here.', where=address, remedy=remedy)
+    try:
+        from zoo.serving.grpc_client import AsyncGrpc, Grpc
+    except ImportError as error:
+        remedy = "pip install grpcio protobuf"
+        raise UserError(f"gRPC needs a package that is not installed: {error}.", remedy=remedy) from error
+    secure = scheme == "grpcs"
+    return (AsyncGrpc if asynchronous else Grpc)(host.rstrip("/"), timeout, token, certificate, secure=secure)
 
 
-def _remedy(status: int) -> str:
-    return "Is the model's name right, and is it loaded?" if status == 404 else ""
+def _name(inputs: Any, takes: Mapping[str, str], where: str) -> dict[str, Any]:
+    if len(takes) != 1:
+        remedy = f"Give a dict with: {', '.join(takes)}."
+        raise UserError(f"this signature has {len(takes)} inputs, which must be named.", where=where, remedy=remedy)
+    return {next(iter(takes)): inputs}
 
 
 def _check_names(named: Mapping[str, Any], takes: Mapping[str, str], where: str) -> None:
@@ -175,23 +249,3 @@ def _check_names(named: Mapping[str, Any], takes: Mapping[str, str], where: str)
     missing = [name for name in takes if name not in named]
     if missing:
         raise UserError(f"the input {missing[0]} is missing.", where=where)
-
-
-def _to_json(value: Any) -> Any:
-    """Bytes, and the files that paths name, as {"b64": …}; arrays as lists; the rest as it is."""
-    if isinstance(value, Path):
-        try:
-            value = value.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot be read: {error.strerror}.", where=str(value)) from error
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, bytes | bytearray):
-        return {"b64": b64encode(value).decode()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_to_json(each) for each in value]
-    return value
-
-
-def _from_json(value: Any) -> Any:
-    return [_from_json(each) for each in value] if isinstance(value, list) else b64decode(value["b64"])
