@@ -260,6 +260,17 @@ def test_nobody_waits_for_a_model_past_his_deadline(bench: Callable[..., Bench])
     assert test.ask(2.0).result(60)["y"] == [4.0]
 
 
+def test_a_failed_batch_is_not_tried_again_for_those_that_have_given_up(bench: Callable[..., Bench]) -> None:
+    test = bench(batch_timeout_micros=HOUR, max_batch_size=2)
+    test.gate.shut()
+    asked = [test.ask(4.0, signature="root", timeout_ms=30), test.ask(-1.0, signature="root")]
+    test.gate.wait_for(1)
+    assert error_of(asked[0])[0] == Code.DEADLINE_EXCEEDED
+    test.gate.open()
+    assert error_of(asked[1])[0] == Code.INVALID_ARGUMENT
+    assert [each["x"].tolist() for each in test.gate.calls] == [[4.0, -1.0], [-1.0]]
+
+
 def test_a_limit_of_the_server_holds_for_requests_without_one(servable: Servable) -> None:
     gate = Gate(servable)
     gate.shut()
@@ -410,6 +421,15 @@ def test_a_request_stays_whole_unless_large_ones_are_split(bench: Callable[..., 
     assert [each.result(60)["y"].tolist() for each in asked] == [[0.0, 2.0], [4.0, 6.0, 8.0, 10.0, 12.0]]
     assert asked[1].result()["batch"].tolist() == [3, 3, 3, 3, 1]
     assert split.gate.sizes() == [1, 3, 3, 1]
+
+
+def test_the_parts_of_a_request_keep_several_threads_busy(bench: Callable[..., Bench]) -> None:
+    test = bench(max_batch_size=9, max_execution_batch_size=2, enable_large_batch_splitting=True, num_batch_threads=3)
+    test.gate.shut()
+    asked = test.ask(*map(float, range(6)))
+    test.gate.wait_for(3)  # all at once, though a single request came
+    test.gate.open()
+    assert asked.result(60)["y"].tolist() == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_part_that_fails_fails_its_whole_request_and_no_other(bench: Callable[..., Bench]) -> None:
