@@ -37,6 +37,7 @@ def options(args: Namespace) -> Options:
         same["model_name"] = args.model_name or "default"
     return Options(
         **same,
+        grpc_port=args.port or None,
         max_request_bytes=args.max_request_mib * 2**20,
         load_retry_interval_seconds=args.load_retry_interval_micros / 1e6,
         token=_token(args.bearer_token_file) if args.bearer_token_file else "",

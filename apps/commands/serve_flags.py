@@ -42,6 +42,10 @@ FLAGS = {
         Flag("enable_model_warmup", bool, True, "BOOL", "run a version's warm-up requests first (default: true)"),
     ),
     "listening": (
+        Flag("port", int, 8500, "PORT", "for gRPC; 0 is none (default: 8500)"),
+        Flag("grpc_max_threads", int, 0, "N", "gRPC requests worked on at once (default: four for each processor)"),
+        Flag("enable_grpc_healthcheck_service", bool, False, "BOOL", "answer grpc.health.v1.Health (default: false)"),
+        Flag("ssl_config_file", str, "", "FILE", "an SSLConfig in text format: gRPC by TLS"),
         Flag("rest_api_port", int, 8501, "PORT", "for REST; 0 takes any that is free (default: 8501)"),
         Flag("host", str, "127.0.0.1", "ADDRESS", "(default: 127.0.0.1, this machine alone; 0.0.0.0 is everyone)"),
         Flag("rest_api_num_threads", int, 0, "N", "requests worked on at once (default: four for each processor)"),

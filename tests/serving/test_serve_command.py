@@ -1,17 +1,22 @@
+import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from apps.commands import serve as commands
+from apps.commands.serve_flags import start_flags
 from apps.serve import main
 from tests.conftest import ROOT, run_python
-from zoo.serving.server import RunningServer
+from zoo.serving.server import Options, RunningServer
 
 
 def test_help_and_the_client_load_neither_tensorflow_nor_keras() -> None:
@@ -58,14 +63,14 @@ def test_mistakes_in_asking(
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path), "--rest_api_port", "0"]) == 2
+    assert main([str(tmp_path), "--rest_api_port", "0", "--port", "0"]) == 2
     assert "no model is here, nor in the folders below." in capsys.readouterr().err
 
 
 @pytest.fixture
 def process(home: Path) -> Iterator[tuple[subprocess.Popen, str]]:
     """`python -m apps.serve HOME` and the address that it says."""
-    command = [sys.executable, "-m", "apps.serve", str(home), "--rest_api_port", "0"]
+    command = [sys.executable, "-m", "apps.serve", str(home), "--rest_api_port", "0", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
         try:
             found = None
@@ -76,6 +81,64 @@ def process(home: Path) -> Iterator[tuple[subprocess.Popen, str]]:
             yield process, found[1]
         finally:
             process.kill()
+
+
+def parsed(*line: str) -> Namespace:
+    parser = ArgumentParser()
+    start_flags(parser)
+    return parser.parse_args(line)
+
+
+def test_the_flags_defaults_are_those_of_the_options() -> None:
+    assert commands.options(parsed("models")) == Options(grpc_port=8500)
+
+
+def test_flags_are_read_as_tensorflow_reads_its_own(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sesame\n")
+    line = "--model_base_path=/m --port=0 --enable_model_warmup=false --rest_api_enable_cors_support --metrics=1"
+    more = f"--load_retry_interval_micros 1500000 --max_request_mib 2 --bearer_token_file {tmp_path / 'token'}"
+    assert commands.options(parsed(*line.split(), *more.split())) == Options(
+        model_name="default",
+        enable_model_warmup=False,
+        rest_api_enable_cors_support=True,
+        metrics=True,
+        load_retry_interval_seconds=1.5,
+        max_request_bytes=2 * 2**20,
+        token="sesame",
+    )
+    # as in the entry point of Serving's image, with a configuration behind it
+    both = parsed("--model_name=model", "--model_base_path=/models/model", "--model_config_file=/models.config")
+    assert commands.options(both).model_config_file == "/models.config"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (["models", "--model_name=m"], "models: this does not go together with --model_name."),
+        (["--model_name=m"], "--model_name names the model of --model_base_path."),
+        (["--model_base_path=m"], "Expected model default to have an absolute path or URI; got base_path()=m"),
+        (["models", "--bearer_token_file=/no/token"], "/no/token: cannot be read as a token: "),
+        (["models", "--rest_api_tls_key=key.pem"], "key.pem: TLS needs both a key and a certificate."),
+        (["models", "--monitoring_config_file=/no/file"], "/no/file: cannot be read: No such file or directory."),
+    ],
+)
+def test_flags_that_do_not_go_together(capsys: pytest.CaptureFixture[str], line: list[str], complaint: str) -> None:
+    assert main(["start", *line, "--rest_api_port=0", "--port=0"]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_log_line_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("ä\n")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "%s failed", "args": ("x",), "levelno": 40, "exc_info": sys.exc_info()})
+    record.created, record.msecs, record.name, record.levelname = 0.25, 250.0, "zoo", "ERROR"
+    line = commands.JsonLines().format(record)
+    assert "\n" not in line
+    said = json.loads(line)
+    assert said.pop("traceback").endswith("ValueError: ä\n")
+    assert said == {"time": "1970-01-01T00:00:00.250Z", "level": "ERROR", "logger": "zoo", "message": "x failed"}
 
 
 def test_it_serves_until_sigterm(process: tuple[subprocess.Popen, str]) -> None:

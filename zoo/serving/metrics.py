@@ -10,7 +10,7 @@ microseconds.
 import re
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from threading import Lock
@@ -20,6 +20,13 @@ from zoo.serving.status import Code, RequestError
 
 PATH = "/monitoring/prometheus/metrics"
 
+
+def _exponential(scale: float, growth: float, count: int) -> list[float]:
+    return [scale * growth**i for i in range(count)]
+
+
+_LATENCIES = _exponential(10, 1.8, 33)  # microseconds, to about 20 minutes
+_SIZES = _exponential(1, 2, 15)
 _OPENMETRICS_NAME = re.compile(rb"^(# \w+ :\S+)_total ", re.MULTILINE)
 
 
@@ -66,12 +73,12 @@ class Histogram:
         name: the metric's name.
         help: what it measures.
         labels: the names of its labels.
-        scale, growth, buckets: the upper bounds are scale · growth^i.
+        bounds: the upper bounds of all buckets but the last, which has none.
     """
 
-    def __init__(self, name: str, help: str, *labels: str, scale: float, growth: float, buckets: int) -> None:
+    def __init__(self, name: str, help: str, *labels: str, bounds: Sequence[float]) -> None:
         self.name, self.help, self.labels = name, help, labels
-        self._bounds = [scale * growth**i for i in range(buckets)]
+        self._bounds = bounds
         self._lock = Lock()
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: dict[tuple[str, ...], float] = {}
@@ -109,32 +116,26 @@ class Metrics:
     """The metrics of one server."""
 
     def __init__(self) -> None:
-        serving, latency = ":tensorflow:serving:", {"scale": 10, "growth": 1.8, "buckets": 33}
-        batching, sizes = serving + "batching_session:", {"scale": 1, "growth": 2, "buckets": 15}
+        serving = ":tensorflow:serving:"
+        batching = serving + "batching_session:"
         self.requests = Counter(serving + "request_count", "The total number of requests.", "model_name", "status")
         self.request_latency = Histogram(
             serving + "request_latency",
             "Distribution of wall time (in microseconds) for Tensorflow Serving request.",
             *("model_name", "API", "entrypoint"),
-            **latency,
+            bounds=_LATENCIES,
         )
         self.runtime_latency = Histogram(
             serving + "runtime_latency",
             "Distribution of wall time (in microseconds) for Tensorflow runtime.",
             *("model_name", "API", "runtime"),
-            **latency,
-        )
-        self.examples = Histogram(
-            serving + "request_example_counts", "The number of tensorflow.Examples per request.", "model", **sizes
-        )
-        self.examples_total = Counter(
-            serving + "request_example_count_total", "The total number of tensorflow.Examples.", "model"
+            bounds=_LATENCIES,
         )
         self.warmup_latency = Histogram(
             serving + "model_warmup_latency",
             "Distribution of wall time (in microseconds) for warming up the model.",
             *("model_path", "status"),
-            **latency,
+            bounds=_LATENCIES,
         )
         self.warmup_records = Counter(
             serving + "model_warmup_records_read", "Requests of the warm-up file that were run.", "model_path", "status"
@@ -143,9 +144,16 @@ class Metrics:
             batching + "queuing_latency",
             "Distribution of wall time spent (in microseconds) in queuing",
             "thread_pool_name",
-            scale=100,
-            growth=1.2,
-            buckets=52,
+            bounds=_exponential(100, 1.2, 52),
+        )
+        self.input_batch_size = Histogram(
+            batching + "input_batch_size", "Rows of the requests that were batched.", bounds=_SIZES
+        )
+        self.processed_batch_size = Histogram(
+            batching + "processed_batch_size", "Rows of the batches, without padding.", bounds=_SIZES
+        )
+        self.padding_size = Histogram(
+            batching + "padding_size", "Rows added to the batches.", "execution_batch_size", bounds=_SIZES
         )
         self.wrapped_runs = Counter(batching + "wrapped_run_count", "Total count of run calls on the wrapped session")
         self.loads = Counter(

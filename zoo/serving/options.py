@@ -15,6 +15,10 @@ class Options:
 
     Attributes:
         host: the address to listen on; loopback unless told otherwise.
+        grpc_port: for gRPC (--port); 0 takes any that is free, None is no gRPC.
+        grpc_max_threads: how many requests are worked on at once over gRPC; 0 is four for each processor.
+        enable_grpc_healthcheck_service: whether grpc.health.v1.Health answers.
+        ssl_config_file: key and certificate for gRPC, an SSLConfig in text format.
         model_name: what the one model is called whose home the base path is; empty for the names of the folders.
         model_config_file: a ModelServerConfig in text format, which takes the place of the base path.
         model_config_file_poll_wait_seconds: how often that file is read again; 0 is never.
@@ -38,6 +42,10 @@ class Options:
     """
 
     host: str = "127.0.0.1"
+    grpc_port: int | None = None
+    grpc_max_threads: int = 0
+    enable_grpc_healthcheck_service: bool = False
+    ssl_config_file: str | Path = ""
     model_name: str = ""
     model_config_file: str | Path = ""
     model_config_file_poll_wait_seconds: float = 0.0

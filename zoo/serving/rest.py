@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from zoo.serving import json_reply, json_tensor, json_text
+from zoo.serving import examples, json_reply, json_tensor, json_text
 from zoo.serving.models import Models
 from zoo.serving.status import Code, RequestError, invalid
 
@@ -127,8 +127,10 @@ def _post(models: Models, path: str, body: bytes) -> bytes:
         match method:
             case "predict":
                 return predict(models, target, body)
-            case "classify" | "regress":
-                raise RequestError(Code.UNIMPLEMENTED, f"This server does not {method}; ask a signature by predict.")
+            case "classify":
+                return examples.classify(models, target, body)
+            case "regress":
+                return examples.regress(models, target, body)
         raise _malformed("POST", path)  # such as :PREDICT
 
 
@@ -160,8 +162,8 @@ def _get(models: Models, method: str, path: str, headers: Mapping[bytes, bytes],
     if options.metrics_path and path == options.metrics_path and method == "GET":
         return Reply(models.metrics.page(), kind=b"text/plain")
     if not _API.fullmatch(path):
-        found = options.page(path) if options.page and method == "GET" else None
-        code, body, kind = found or (404, _NOT_FOUND, b"text/html")
+        page = options.page(path) if options.page and method == "GET" else None
+        code, body, kind = page or (404, _NOT_FOUND, b"text/html")
         return Reply(body, code, kind)
     found = _STATUS.fullmatch(path) if method == "GET" else None
     if not found:

@@ -1,4 +1,4 @@
-"""The server: models, REST and a port put together, in the background of a process or as all that it does."""
+"""The server: models, REST, gRPC and ports put together, in the background of a process or as all that it does."""
 
 import logging
 import os
@@ -12,12 +12,14 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from zoo.errors import UserError
-from zoo.serving import model_config
+from zoo.serving import model_config, settings
+from zoo.serving.grpc_server import GrpcOptions, GrpcServer, start_grpc
 from zoo.serving.loader import Loader
 from zoo.serving.model_config import ConfigFile
 from zoo.serving.models import Models
 from zoo.serving.options import Options
 from zoo.serving.rest import RestOptions, app
+from zoo.serving.status import Code
 
 __all__ = ["Options", "RunningServer", "serve", "start"]
 
@@ -29,12 +31,16 @@ class RunningServer:
 
     Attributes:
         url: where it answers over REST, such as http://127.0.0.1:8501.
+        grpc_port: where it answers over gRPC; None where it does not.
         models: what it serves.
     """
 
-    def __init__(self, url: str, models: Models, rest: "_Rest", config: ConfigFile | None) -> None:
-        self.url, self.models = url, models
-        self._rest, self._config = rest, config
+    def __init__(
+        self, models: Models, rest: "_Rest", grpc: GrpcServer | None, config: ConfigFile | None, options: Options
+    ) -> None:
+        self.url, self.models, self.grpc_port = rest.url, models, grpc.port if grpc else None
+        self._rest, self._grpc, self._config = rest, grpc, config
+        self._drain_seconds = options.drain_seconds
 
     def alive(self) -> bool:
         """Whether it still takes requests."""
@@ -44,6 +50,9 @@ class RunningServer:
         """Takes no more requests, lets those that came finish, unloads the models. May be called twice."""
         if self._config:
             self._config.stop()
+        self._rest.refuse()
+        if self._grpc:
+            self._grpc.stop(self._drain_seconds)
         self._rest.stop()
         self.models.stop()
 
@@ -87,20 +96,21 @@ def start(base_path: str | Path = "", port: int = 0, options: Options | None = N
         labels_for_unavailable=options.allow_version_labels_for_unavailable_models,
     )
     load.metrics = models.metrics
+    rest = grpc = config = None
     try:
         models.start()
         rest = _Rest(models, listener, options, metrics_path)
+        if options.grpc_port is not None:
+            grpc = start_grpc(models, options.host, options.grpc_port, _grpc_options(models, options))
+        if options.model_config_file and options.model_config_file_poll_wait_seconds:
+            config = ConfigFile(options.model_config_file, models.reload, options.model_config_file_poll_wait_seconds)
     except BaseException:
         listener.close()
-        models.stop()
+        for each in (rest, grpc, models):
+            if each:
+                each.stop()
         raise
-    config = None
-    if options.model_config_file and options.model_config_file_poll_wait_seconds:
-        config = ConfigFile(options.model_config_file, models.reload, options.model_config_file_poll_wait_seconds)
-    address, bound = listener.getsockname()[:2]
-    scheme = "https" if options.tls_certificate else "http"
-    url = f"{scheme}://[{address}]:{bound}" if ":" in address else f"{scheme}://{address}:{bound}"
-    return RunningServer(url, models, rest, config)
+    return RunningServer(models, rest, grpc, config, options)
 
 
 def serve(base_path: str | Path = "", port: int = 8501, options: Options | None = None) -> None:
@@ -117,6 +127,8 @@ def serve(base_path: str | Path = "", port: int = 8501, options: Options | None 
         before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             log.info("serving %s at %s", ", ".join(running.models.names()), running.url)
+            if running.grpc_port is not None:
+                log.info("gRPC at port %d", running.grpc_port)
             while not asked.wait(1.0) and running.alive():
                 pass
             log.info("stopping: no more requests are taken, those that came are finished")
@@ -125,8 +137,24 @@ def serve(base_path: str | Path = "", port: int = 8501, options: Options | None 
                 signal.signal(number, handler)
 
 
+def _grpc_options(models: Models, options: Options) -> GrpcOptions:
+    key, certificate = settings.certificates(options.ssl_config_file) if options.ssl_config_file else (b"", b"")
+
+    def observe(model: str, api: str, code: Code, seconds: float) -> None:
+        models.metrics.answered(model if models.known(model) else "", api, "GRPC", code, seconds)
+
+    return GrpcOptions(
+        grpc_max_threads=options.grpc_max_threads,
+        enable_grpc_healthcheck_service=options.enable_grpc_healthcheck_service,
+        token=options.token,
+        tls_key=key,
+        tls_certificate=certificate,
+        observe=observe,
+    )
+
+
 class _Rest:
-    """The HTTP server in its threads."""
+    """The HTTP server in its threads; `url` is where it answers."""
 
     def __init__(self, models: Models, listener: socket.socket, options: Options, metrics_path: str) -> None:
         import uvicorn
@@ -165,9 +193,17 @@ class _Rest:
             time.sleep(0.005)
         if not self._http.started:
             raise RuntimeError("the HTTP server did not start")
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if options.tls_certificate else "http"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def refuse(self) -> None:
+        """Takes no more requests."""
+        self._http.should_exit = True
 
     def stop(self) -> None:
-        self._http.should_exit = True
+        """Takes no more requests and returns when those that came are answered."""
+        self.refuse()
         self.thread.join()
         self._threads.shutdown()
 
