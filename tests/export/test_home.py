@@ -8,13 +8,10 @@ import pytest
 
 import zoo
 from apps.commands.export import export_run
-from apps.commands.translate import starting_point
 from zoo.errors import UserError
 from zoo.export import home as homes
 from zoo.export.audit import audit
 from zoo.export.loaded import versions
-from zoo.export.seq2seq_weights import layout, undo_layout
-from zoo.models.seq2seq import PRESETS, Seq2Seq
 
 FROZEN = {
     "serving_default": (["text"], ["score", "text", "truncated"]),
@@ -108,30 +105,3 @@ def test_a_version_that_fails_its_check_never_appears(run, tmp_path, monkeypatch
 def test_a_different_answer_is_refused():
     with pytest.raises(UserError, match="where the model itself answers"):
         homes.savedmodel.check_answers(["a"], {"text": ["b"], "score": [0.1]}, {"text": ["c"], "score": [0.2]})
-
-
-@pytest.mark.parametrize("tied", ["all", "target", "none"])
-@pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
-def test_the_layout_of_the_graph_can_be_undone(tied, norm, positions):
-    from dataclasses import replace
-
-    config = replace(
-        PRESETS["debug"], source_vocabulary=20, target_vocabulary=20, tied=tied, norm=norm, positions=positions
-    )
-    model = Seq2Seq(config, seed=3)
-    weights = {v.path: np.asarray(v) for v in model.weights if "seed" not in v.path}
-    undone = undo_layout(layout(weights, config), config)
-    assert undone.keys() == {path.partition("/")[2] for path in weights}
-    for path, value in weights.items():
-        np.testing.assert_allclose(undone[path.partition("/")[2]], value, rtol=1e-6)
-
-
-def test_a_home_is_a_starting_point(run, home):
-    from zoo.training.checkpoints import restore_weights
-
-    start, model = starting_point(str(home)), run.task.build_model(9)
-    restore_weights(model, start.weights)
-    for expected, variable in zip(run.model().trainable_variables, model.trainable_variables, strict=True):
-        np.testing.assert_allclose(np.asarray(variable), np.asarray(expected), rtol=1e-6)
-    assert start.preprocessors["source"].fingerprint == run.task.preprocessors["source"].fingerprint

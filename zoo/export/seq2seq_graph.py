@@ -70,9 +70,7 @@ class Seq2SeqGraph(tf.Module):
         """The memory of ids int32 [B, S] and mask bool [B, S], with the encoder's weights."""
         config = self.config
         rows, length = tf.unstack(tf.shape(ids))
-        x = self._embed(weights, ids, "source_table")
-        x = tf.reshape(x, [rows, length, config.width]) + self._positions(weights, "source")[:length]
-        x = tf.reshape(x, [-1, config.width])
+        x = self._embed(weights, ids, "source", tf.tile(tf.range(length), [rows]))
         hidden = tf.where(mask, 0.0, HIDDEN)[:, None, None, :]
 
         def attend(w: Weights, x: tf.Tensor) -> tf.Tensor:
@@ -115,7 +113,7 @@ class Seq2SeqGraph(tf.Module):
             many: N.
         Returns: logits [R, V] and the cache, one position longer.
         """
-        x = self._embed(weights, tokens, "target_table") + tf.gather(self._positions(weights, "target"), position)
+        x = self._embed(weights, tokens, "target", position)
         after = []
         for index in range(self.config.decoder_layers):
 
@@ -142,9 +140,7 @@ class Seq2SeqGraph(tf.Module):
             tokens: int32 [B, T], start_id first.
         """
         rows, length = tf.unstack(tf.shape(tokens))
-        x = self._embed(weights, tokens, "target_table")
-        x = tf.reshape(x, [rows, length, self.config.width]) + self._positions(weights, "target")[:length]
-        x = tf.reshape(x, [-1, self.config.width])
+        x = self._embed(weights, tokens, "target", tf.tile(tf.range(length), [rows]))
         future = (1.0 - tf.linalg.band_part(tf.ones([length, length]), -1, 0)) * HIDDEN
         shown = []
         for index in range(self.config.decoder_layers):
@@ -175,23 +171,25 @@ class Seq2SeqGraph(tf.Module):
     def _around(self, w: Weights, name: str, x: tf.Tensor, part: Part) -> tf.Tensor:
         """Residual sum and layer normalisation around a part, as `zoo.layers.block.Residual`."""
         if self.config.norm == "pre":
-            return x + part(_norm(w, name, x))
-        return _norm(w, name, x + part(x))
+            return x + part(_unit(x))
+        return _scaled(w, name, _unit(_centred(x + part(x))))
 
     def _close(self, weights: Weights, side: str, x: tf.Tensor) -> tf.Tensor:
-        return _norm(weights, side, x) if self.config.norm == "pre" else x
+        """The closing normalisation of pre-norm; that of the encoder is scaled by the matrix that follows."""
+        if self.config.norm == "post":
+            return x
+        return _scaled(weights, side, _unit(x)) if side == "decoder" else _unit(x)
 
-    def _embed(self, weights: Weights, ids: tf.Tensor, table: str) -> tf.Tensor:
-        """ids of any shape -> [R, D], R their number."""
+    def _embed(self, weights: Weights, ids: tf.Tensor, side: str, position: tf.Tensor) -> tf.Tensor:
+        """ids of any shape -> [R, D], R their number; position: int32 [R], or [] where it is the same for all."""
         ids = tf.reshape(ids, [-1])
-        if table in weights:
-            x = tf.gather(weights[table], ids)
+        if f"{side}_table" in weights:
+            x = tf.gather(weights[f"{side}_table"], ids)
         else:  # columns of the output matrix: slow for a gather, and nothing beside one transposition of the matrix
             x = tf.transpose(tf.gather(weights["output_kernel"], ids, axis=1))
-        return x * np.float32(self.config.width**0.5)
-
-    def _positions(self, weights: Weights, side: str) -> tf.Tensor:
-        return weights["positions" if "positions" in weights else f"{side}_positions"]
+        positions = weights["positions" if "positions" in weights else f"{side}_positions"]
+        x = x * np.float32(self.config.width**0.5) + tf.gather(positions, position)
+        return _centred(x) if self.config.norm == "pre" else x
 
     def _heads(self, x: tf.Tensor, length: int | tf.Tensor) -> tf.Tensor:
         """[B * T, D] -> [B, H, T, D / H]; nothing moves where T is known to be 1."""
@@ -219,11 +217,20 @@ def _dense(w: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(x, w[f"{name}_kernel"]), w[f"{name}_bias"])
 
 
-def _norm(w: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
-    """Layer normalisation by its definition, which is faster on a CPU than the fused kernels."""
-    x = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
-    return x * tf.math.rsqrt(variance + EPSILON) * w[f"{name}_gamma"] + w[f"{name}_beta"]
+# Layer normalisation by its definition, which is faster on a CPU than the fused kernels.
+
+
+def _centred(x: tf.Tensor) -> tf.Tensor:
+    return x - tf.reduce_mean(x, axis=-1, keepdims=True)
+
+
+def _unit(x: tf.Tensor) -> tf.Tensor:
+    """x [R, D] of mean 0 with variance 1."""
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + EPSILON)
+
+
+def _scaled(w: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
+    return x * w[f"{name}_gamma"] + w[f"{name}_beta"]
 
 
 def _attend(

@@ -17,7 +17,7 @@ from zoo.errors import UserError
 from zoo.export.bundle import Bundle, Exported
 from zoo.export.search_graph import Search
 from zoo.export.seq2seq_graph import Memory, Seq2SeqGraph, storage_of
-from zoo.export.seq2seq_weights import is_state, layout, scale_of
+from zoo.export.seq2seq_weights import is_state, layout, undo_layout
 from zoo.models.seq2seq import Seq2Seq
 
 CANDIDATES = 5  # that n_best returns where the recipe searches greedily
@@ -214,14 +214,16 @@ class _Reference:
         }
 
     def _model(self) -> Seq2Seq:
+        weights, config = self.weights, self.bundle.model.config
+        if self.storage != "float32":
+            arrays = layout(weights, config)
+            rounded = {
+                name: tf.cast(tf.cast(value, storage_of(name, self.storage)), tf.float32).numpy()
+                for name, value in arrays.items()
+            }
+            weights = {f"{self.bundle.model.name}/{path}": each for path, each in undo_layout(rounded, config).items()}
         model = Seq2Seq.from_config({**self.bundle.model.get_config(), "dtype": "float32"})
         for variable in model.weights:
             if not is_state(variable.path):
-                variable.assign(self._stored(variable.path))
+                variable.assign(weights[variable.path])
         return model
-
-    def _stored(self, path: str) -> np.ndarray:
-        """A weight as the graph reads it back; rounded in the scale in which it is stored."""
-        value, scale = np.asarray(self.weights[path], "float32"), scale_of(path, self.bundle.model.config)
-        kind = "_positions" if "positions/" in path else path.replace("/", "_")
-        return tf.cast(tf.cast(value * scale, storage_of(kind, self.storage)), tf.float32).numpy() / scale
