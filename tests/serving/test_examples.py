@@ -1,5 +1,7 @@
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from zoo.serving.examples import classify, from_json, regress
 from zoo.serving.models import Models
 from zoo.serving.servable import Servable
 from zoo.serving.status import Code, RequestError
+from zoo.serving.warmup import FILE, replay
 
 TARGET = ("examples", None, None)
 
@@ -154,3 +157,30 @@ def test_an_unknown_model_is_found_out_after_the_request_is_read(models: Models)
     assert caught.value.code is Code.NOT_FOUND
     with pytest.raises(RequestError, match="Example must be"):
         classify(models, ("none", None, None), b'{"examples": [0]}')
+
+
+@pytest.mark.parametrize("signature", ["", "none"])
+def test_warm_up_replays_requests_with_examples(models: Models, tmp_path: Path, signature: str) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    with models.use("examples") as served:
+        shutil.copytree(served.path, tmp_path / "3")
+    (tmp_path / "3" / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "3" / FILE)) as writer:
+        for kind, name in (("classify_log", signature), ("regress_log", "double"), ("multi_inference_log", "double")):
+            log = PredictionLog()
+            request = getattr(log, kind).request
+            request.input.example_list.examples.add()
+            if kind == "multi_inference_log":
+                request.tasks.add(method_name="tensorflow/serving/regress")
+            spec = request.tasks[0].model_spec if kind == "multi_inference_log" else request.model_spec
+            spec.name, spec.signature_name = "examples", name
+            writer.write(log.SerializeToString())
+    servable = Servable(tmp_path / "3", "examples", 3)
+    if signature:
+        with pytest.raises(RequestError, match="No signature was found with the name: none"):
+            replay(servable)
+    else:
+        assert replay(servable) == 3
+    servable.close()

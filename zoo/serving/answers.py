@@ -107,7 +107,7 @@ def _name(spec: Any, servable: Any, signature: str) -> None:
 
 
 def _refuse_duplicates(servable: Runs, signature: str, wanted: Sequence[str]) -> None:
-    if len(set(wanted)) == len(wanted) or signature not in servable.signatures:
+    if len(wanted) < 2 or signature not in servable.signatures:
         return
     for index, alias in enumerate(wanted):
         if alias not in servable.signatures[signature].fetches:

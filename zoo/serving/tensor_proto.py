@@ -46,6 +46,9 @@ _KINDS = (
 )
 _BY_NUMBER = {kind.number: kind for kind in _KINDS}
 _BY_NAME = {kind.name: kind for kind in _KINDS}
+_BY_TYPE = {
+    np.dtype(kind.name): kind for kind in _KINDS if kind.name != "bfloat16"
+}  # a dtype's name is slow to ask for
 # What a packed repeated field looks like on the wire is, for these, what the array looks like in memory: tag, length,
 # little-endian values. So a megabyte is copied once, instead of passing through a list of Python numbers.
 _TAGS = {"float_val": b"\x2a", "double_val": b"\x32", "bool_val": b"\x5a"}
@@ -96,7 +99,7 @@ def fill(proto: Any, array: np.ndarray) -> None:
         array: of numbers, or of bytes (dtype object).
     Raises: ValueError for a data type that TensorProto has not.
     """
-    kind = _BY_NAME.get(array.dtype.name)
+    kind = _BY_TYPE.get(array.dtype) or _BY_NAME.get(array.dtype.name)
     if kind is None:
         raise ValueError(f"no tensor holds values of type {array.dtype}")
     proto.dtype = kind.number
@@ -139,6 +142,8 @@ def _values(proto: Any, kind: _Kind, count: int) -> np.ndarray:
 
 
 def _completed(values: list[bytes], count: int, default: bytes) -> list[bytes]:
+    if len(values) == count:
+        return values
     if len(values) < count and count > _MOST_REPEATED_BYTES // 8:  # a pointer each
         raise ValueError(f"{len(values)} values for a tensor of {count}")
     return values[:count] + [values[-1] if values else default] * (count - len(values))

@@ -6,11 +6,19 @@ tf_serving_warmup_requests`, a TFRecord of PredictionLog. As there, any mistake 
 
 from typing import Any
 
+from zoo.serving import answers
 from zoo.serving.servable import Servable
 from zoo.serving.status import Code, RequestError, invalid
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 MOST_RECORDS = 1000
+
+_ANSWERS = {
+    "predict_log": answers.predict,
+    "classify_log": answers.classify,
+    "regress_log": answers.regress,
+    "multi_inference_log": answers.multi_inference,
+}
 
 
 def replay(servable: Servable) -> int:
@@ -41,11 +49,8 @@ def replay(servable: Servable) -> int:
 
 
 def _run(servable: Servable, log: Any) -> None:
-    if not log.HasField("predict_log"):
-        number = next((field.number for field, _ in log.ListFields() if field.message_type and field.number > 1), 0)
+    kind = log.WhichOneof("log_type")
+    if kind not in _ANSWERS:
+        number = log.DESCRIPTOR.fields_by_name[kind].number if kind else 0
         raise RequestError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")
-    import tensorflow as tf
-
-    request = log.predict_log.request
-    inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-    servable.run(request.model_spec.signature_name or "serving_default", inputs, list(request.output_filter))
+    _ANSWERS[kind](servable, getattr(log, kind).request)
