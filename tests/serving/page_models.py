@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from tests.serving.small_models import add_warmup
+
 WORDS = {"a": "ein", "dog": "Hund", "runs": "rennt", "sleeps": "schläft"}
 
 
@@ -51,6 +53,7 @@ def save_translator(home: Path) -> None:
     extra = home / "1" / "assets.extra"
     extra.mkdir()
     (extra / "README.md").write_text("# small\n\nWord by **word**.\n\n| score | value |\n|---|---|\n| BLEU | 12.5 |\n")
+    add_warmup(home / "1", [b"a dog runs"])
     (extra / "signatures.json").write_text('{"signatures": {"serving_default": {"about": "the best translation"}}}')
 
 

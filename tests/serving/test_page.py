@@ -75,6 +75,7 @@ def test_the_list_tells_versions_cards_and_what_signatures_answer(translator: Ru
                 "versions": [{"version": "1", "state": "AVAILABLE", "error": ""}],
                 "card": "# small\n\nWord by **word**.\n\n| score | value |\n|---|---|\n| BLEU | 12.5 |\n",
                 "about": {"serving_default": "the best translation"},
+                "examples": {"serving_default": {"text": "a dog runs"}},
             }
         ]
     }

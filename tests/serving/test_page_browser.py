@@ -124,6 +124,26 @@ def test_a_sentence_is_translated(visit: Open) -> None:
     assert tab.get_by_role("link", name="small").get_attribute("aria-current") == "page"
 
 
+def test_the_form_begins_with_an_example_and_keeps_what_stands_in_it(visit: Open) -> None:
+    tab = visit()
+    box = tab.get_by_role("textbox", name="text")
+    playwright.expect(box).to_have_value("a dog runs")  # of the warm-up requests
+    box.fill("a dog sleeps")
+    tab.get_by_text("attention", exact=True).click()
+    playwright.expect(box).to_have_value("a dog sleeps")
+    assert tab.url.endswith("#/small/attention")
+    tab.get_by_role("button", name="Ask").click()
+    playwright.expect(tab.get_by_role("group", name="Answer pieces")).to_have_text("einHundschläft")
+
+
+def test_metrics_are_shown_where_the_server_has_them(visit: Open) -> None:
+    tab = visit()
+    ask(tab, "a dog runs")
+    tab.reload()
+    tab.get_by_text("requests OK").wait_for()
+    assert re.search(r"mean time in the server\s+\d+\.\d ms", tab.locator("main").inner_text())
+
+
 def test_a_piece_that_is_pointed_at_shows_what_it_looked_at(visit: Open) -> None:
     tab = visit(viewport={"width": 1000, "height": 800})
     ask(tab, "a dog runs")
@@ -146,6 +166,7 @@ def test_it_works_by_the_keyboard_alone(visit: Open) -> None:
         tab.keyboard.press("Tab")
         if box.evaluate("e => e === document.activeElement"):
             break
+    tab.keyboard.press("Control+A")
     tab.keyboard.type("dog sleeps")
     tab.keyboard.press("Control+Enter")
     tab.get_by_role("group", name="Source pieces").wait_for()

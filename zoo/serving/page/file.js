@@ -8,19 +8,21 @@ import { freshId, h } from "./dom.js";
  *
  * accept: the types that its dialog offers. prepare: (File) -> Upload, or a promise of one. show: (Upload) -> the
  * element that lets one see or hear it. tools: (take) -> elements beside the dialog's button, such as a camera's, which
- * call take(File, true) with what they made.
+ * call take(File, true) with what they made. begin: the Upload that it holds at first.
  */
-export function filePicker(name, { accept = "", prepare = asItIs, show = () => null, tools = () => [] } = {}) {
-  let upload = null;
+export function filePicker(name, { accept = "", prepare = asItIs, show = () => null, tools = () => [], begin = null } = {}) {
+  let upload = begin;
   const box = h("input", { id: freshId("field"), type: "file", accept });
   const told = h("div", { class: "chosen", role: "status" });
+  const tell = () => told.replaceChildren(...[show(upload), describe(upload)].filter(Boolean));
+  if (upload) tell();
   const take = async (file, made = false) => {
     if (!file) return;
     upload = null;
     try {
       upload = await prepare(file);
       upload.made ||= made;
-      told.replaceChildren(...[show(upload), describe(upload)].filter(Boolean));
+      tell();
     } catch (error) {
       told.replaceChildren(h("p", { class: "bad" }, error.message));
     }

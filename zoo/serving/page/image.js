@@ -7,13 +7,13 @@ import { filePicker } from "./file.js";
 const HUES = 12;
 
 /** A field for a picture. */
-export function imagePicker(name) {
+export function imagePicker(name, begin) {
   const show = (upload) => {
     const canvas = h("canvas", { role: "img", "aria-label": `The chosen picture, ${upload.name}` });
     paint(canvas, upload);
     return canvas;
   };
-  return filePicker(name, { accept: "image/*", show, tools: (take) => [camera(take)] });
+  return filePicker(name, { accept: "image/*", begin, show, tools: (take) => [camera(take)] });
 }
 
 /** Boxes on a picture: each [y0, x0, y1, x1] in its pixels, with a label and a score. */
@@ -22,7 +22,7 @@ export function boxesView(upload, boxes, labels, scores) {
   const canvas = h("canvas", { role: "img", "aria-label": `The picture with ${boxes.length} boxes: ${names.join(", ")}` });
   paint(canvas, upload).then((context) => {
     const unit = Math.max(canvas.width, canvas.height) / 300;
-    context.lineWidth = unit;
+    context.lineWidth = 1 + unit;
     context.font = `${5 + 9 * unit}px system-ui, sans-serif`;
     boxes.forEach(([top, left, bottom, right], i) => box(context, [top, left, bottom, right], names[i], hue(labels[i]), unit));
   });

@@ -15,10 +15,14 @@ export async function modelView(model, first, onSignature) {
   const place = h("div", {});
   const begin = first in known ? first : Object.keys(known)[0];
   const version = available.length > 1 ? select("Version", ["newest", ...available]) : null;
+  const chosen = () => (version && version.box.value !== "newest" ? version.box.value : null);
+  let fields = [];
   const show = (name) => {
     onSignature(name);
-    const chosen = () => (version && version.box.value !== "newest" ? version.box.value : null);
-    place.replaceChildren(workbench(model, known, name, chosen));
+    const kept = fields.filter((field) => field.raw()).map((field) => [field.name, field.raw()]);
+    const { inputs } = known[name];
+    fields = makeFields(inputs, { ...model.examples[name], ...Object.fromEntries(kept) });
+    place.replaceChildren(workbench(model, known, name, fields, chosen));
   };
   const choice = signatureChoice(known, begin, model.about, show);
   show(begin);
@@ -48,9 +52,8 @@ function signatureChoice(known, begin, about, show) {
 }
 
 /** The form of a signature and, below it, what came of it. */
-function workbench(model, known, name, version) {
+function workbench(model, known, name, fields, version) {
   const signature = known[name];
-  const fields = makeFields(signature.inputs);
   const button = h("button", { type: "submit", class: "loud" }, "Ask");
   const time = h("span", { class: "muted", role: "status" });
   const result = h("section", { "aria-label": "Answer", "aria-live": "polite", class: "result" });

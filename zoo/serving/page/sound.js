@@ -9,12 +9,12 @@ const COLUMNS = 600; // of a wave form
 const LONGEST_SECONDS = 30;
 
 /** A field for sound. A WAV file goes as it is; anything else becomes one here, since that is what models read. */
-export function soundPicker(name) {
+export function soundPicker(name, begin) {
   const show = (upload) => {
     const player = h("audio", { controls: true, src: URL.createObjectURL(upload.blob()), "aria-label": upload.name });
     return h("div", {}, wave(upload), player);
   };
-  return filePicker(name, { accept: "audio/*", prepare, show, tools: (take) => [microphone(take)] });
+  return filePicker(name, { accept: "audio/*", begin, prepare, show, tools: (take) => [microphone(take)] });
 }
 
 /** Words where they were said: `starts` and `ends` in seconds; a word plays from its beginning. */
