@@ -1,4 +1,7 @@
+import gc
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -260,6 +263,10 @@ def test_a_folder_that_cannot_be_read_for_a_moment_takes_no_model_with_it(
         ({"base_path": "/no/m", "model_name": "m"}, "Could not find base path /no/m for servable m with error No such"),
         ({"model_config_file": "/no/file"}, "/no/file: cannot be read: No such file or directory"),
         (
+            {"base_path": "/m", "batching_parameters_file": "/b"},
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
+        (
             {
                 "base_path": "/m",
                 "tensorflow_session_parallelism": 1,
@@ -321,3 +328,38 @@ def test_a_list_may_come_over_grpc(base: Path) -> None:
         assert answer.outputs["text"].string_val == [b"A!"]
         page = httpx.get(f"{server.url}/monitoring/prometheus/metrics").text
     assert ':request_latency_count{API="Predict",entrypoint="GRPC",model_name="m"} 1.0' in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_a_version_that_went_is_used_again(serving: Callable[..., Models], tmp_path: Path) -> None:
+    # By the next version, not by other processes: TensorFlow's allocator (oneDNN's pool) keeps it for itself.
+    save_big(tmp_path / "big" / "1")
+    listing = config(listed("big", tmp_path / "big"))
+    models = serving(listing)
+    loaded = []
+    for _ in range(4):
+        with models.use("big") as servable:
+            assert servable.run("serving_default", {"i": np.array(3, np.int32)})["value"] == 1
+        gc.collect()
+        loaded.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        models.reload(config())
+        until(lambda: states(models, "big") == {1: State.END})
+        models.reload(listing)
+    assert loaded[-1] - loaded[0] < 60  # megabytes; the weights are 40, three times they would be 120
+
+
+def save_big(path: Path) -> None:
+    """Writes a version with weights of 40 MB."""
+    import tensorflow as tf
+
+    class Big(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tf.Variable(tf.ones([10_000_000]))
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="i")])
+        def get(self, i: Any) -> dict[str, Any]:
+            return {"value": self.weights[i]}
+
+    big = Big()
+    tf.saved_model.save(big, str(path), signatures=big.get)

@@ -120,3 +120,23 @@ def test_certificate_files(tmp_path: Path) -> None:
 
 def test_the_flag_alone_gives_them_at_their_usual_place(server: RunningServer) -> None:
     assert Options(metrics=True).metrics_path() == PATH and Options().metrics_path() == ""
+
+
+def test_batches_are_counted(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "batching_parameters.txt"
+    file.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 4 thread_pool_name { value: 'pool' }")
+    options = Options(enable_batching=True, batching_parameters_file=file, metrics=True)
+    with start(home, options=options) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+        asked = http.post("/v1/models/upper:predict", json={"instances": ["a", "b", "c"]})
+        assert asked.json() == {"predictions": ["A", "B", "C"]}
+        lines = http.get(PATH).text.splitlines()
+        many = http.post("/v1/models/upper:predict", json={"instances": ["a"] * 5})
+    assert many.json() == {"error": "Task size 5 is larger than maximum input batch size 4"}
+    name = ":tensorflow:serving:batching_session:"
+    assert {
+        f'{name}queuing_latency_count{{thread_pool_name="pool"}} 1.0',
+        f"{name}wrapped_run_count 1.0",
+        f"{name}input_batch_size_sum 3.0",
+        f"{name}processed_batch_size_sum 3.0",
+        f'{name}padding_size_sum{{execution_batch_size="4"}} 1.0',
+    } <= set(lines)

@@ -396,6 +396,13 @@ def test_browsers_ask_for_permission_first(http: httpx.Client, origin: str | Non
     assert "access-control-allow-origin" not in reply.headers  # it was not switched on
 
 
+def test_the_page_is_there_unless_it_is_switched_off(http: httpx.Client, start_one: Any) -> None:
+    reply = http.get("/")
+    assert reply.status_code == 200 and reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert start_one(playground=False).get("/").status_code == 404
+    assert http.post("/").status_code == 404
+
+
 @pytest.fixture
 def start_one(home: Path) -> Iterator[Callable[..., httpx.Client]]:
     """Starts a server of one model with options; stopped in the end."""

@@ -230,13 +230,18 @@ class Models:
                     return
             try:
                 with self._work:
-                    if self._poll_seconds:
-                        self._wanted = self._source.wanted()
+                    self._look()
                     self._follow(self._wanted)
-            except OSError as error:  # a disk that is gone for a moment takes no model with it
-                log.warning("cannot look into %s: %s", error.filename, error.strerror)
             except Exception:
                 log.exception("looking after the models failed; going on")
+
+    def _look(self) -> None:
+        if not self._poll_seconds:
+            return
+        try:
+            self._wanted = self._source.wanted()
+        except OSError as error:  # a disk that is gone for a moment takes no model with it
+            log.warning("cannot look into %s: %s", error.filename, error.strerror)
 
     def _called(self) -> bool:
         """Whether there is something to do before the next look."""

@@ -31,11 +31,14 @@ class Options:
         max_num_load_retries: how often a version that fails to load is tried again …
         load_retry_interval_seconds: … and how long after.
         enable_model_warmup: whether the warm-up requests of a version are run before it is served.
+        enable_batching: whether requests that come together are answered together.
+        batching_parameters_file: how, a BatchingParameters in text format.
         tensorflow_session_parallelism: threads within an op, and ops at once; 0 is one for each processor …
         tensorflow_intra_op_parallelism, tensorflow_inter_op_parallelism: … or each of the two.
         per_process_gpu_memory_fraction: of a GPU's memory, taken at once; 0 takes it as it is needed.
         monitoring_config_file: says whether and where metrics are to be had.
         metrics: gives metrics at their usual place without such a file.
+        playground: whether there is a page at / to try the models with.
         token: what clients must send as a bearer token; empty lets everyone in.
         tls_key, tls_certificate: PEM files for REST; both or none.
         drain_seconds: how long requests may take to finish when the server stops.
@@ -58,12 +61,15 @@ class Options:
     max_num_load_retries: int = 5
     load_retry_interval_seconds: float = 60.0
     enable_model_warmup: bool = True
+    enable_batching: bool = False
+    batching_parameters_file: str | Path = ""
     tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0
     per_process_gpu_memory_fraction: float = 0.0
     monitoring_config_file: str | Path = ""
     metrics: bool = False
+    playground: bool = True
     token: str = ""
     tls_key: str | Path = ""
     tls_certificate: str | Path = ""

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType, TracebackType
@@ -18,6 +19,7 @@ from zoo.serving.loader import Loader
 from zoo.serving.model_config import ConfigFile
 from zoo.serving.models import Models
 from zoo.serving.options import Options
+from zoo.serving.page import page
 from zoo.serving.rest import RestOptions, app
 from zoo.serving.status import Code
 
@@ -36,11 +38,17 @@ class RunningServer:
     """
 
     def __init__(
-        self, models: Models, rest: "_Rest", grpc: GrpcServer | None, config: ConfigFile | None, options: Options
+        self,
+        models: Models,
+        load: Loader,
+        rest: "_Rest",
+        grpc: GrpcServer | None,
+        config: ConfigFile | None,
+        drain_seconds: float,
     ) -> None:
         self.url, self.models, self.grpc_port = rest.url, models, grpc.port if grpc else None
-        self._rest, self._grpc, self._config = rest, grpc, config
-        self._drain_seconds = options.drain_seconds
+        self._rest, self._grpc, self._config, self._load = rest, grpc, config, load
+        self._drain_seconds = drain_seconds
 
     def alive(self) -> bool:
         """Whether it still takes requests."""
@@ -55,6 +63,7 @@ class RunningServer:
             self._grpc.stop(self._drain_seconds)
         self._rest.stop()
         self.models.stop()
+        self._load.close()
 
     def __enter__(self) -> Self:
         return self
@@ -85,32 +94,33 @@ def start(base_path: str | Path = "", port: int = 0, options: Options | None = N
         )
     elif options.model_name:
         source = model_config.single(options.model_name, base_path)
-    load, metrics_path = Loader(options), options.metrics_path()
-    listener = _bind(options.host, port)  # before minutes are spent on loading
-    models = Models(
-        source,
-        load,
-        poll_seconds=options.file_system_poll_wait_seconds,
-        retries=options.max_num_load_retries,
-        retry_seconds=options.load_retry_interval_seconds,
-        labels_for_unavailable=options.allow_version_labels_for_unavailable_models,
-    )
-    load.metrics = models.metrics
-    rest = grpc = config = None
-    try:
+    metrics_path = options.metrics_path()
+    with ExitStack() as undo:
+        listener = _bind(options.host, port)  # before minutes are spent on loading
+        undo.callback(listener.close)
+        load = Loader(options)
+        undo.callback(load.close)
+        models = Models(
+            source,
+            load,
+            poll_seconds=options.file_system_poll_wait_seconds,
+            retries=options.max_num_load_retries,
+            retry_seconds=options.load_retry_interval_seconds,
+            labels_for_unavailable=options.allow_version_labels_for_unavailable_models,
+        )
+        load.metrics = models.metrics
+        undo.callback(models.stop)
         models.start()
         rest = _Rest(models, listener, options, metrics_path)
+        undo.callback(rest.stop)
+        grpc = config = None
         if options.grpc_port is not None:
             grpc = start_grpc(models, options.host, options.grpc_port, _grpc_options(models, options))
+            undo.callback(grpc.stop)
         if options.model_config_file and options.model_config_file_poll_wait_seconds:
             config = ConfigFile(options.model_config_file, models.reload, options.model_config_file_poll_wait_seconds)
-    except BaseException:
-        listener.close()
-        for each in (rest, grpc, models):
-            if each:
-                each.stop()
-        raise
-    return RunningServer(models, rest, grpc, config, options)
+        undo.pop_all()  # all is well
+    return RunningServer(models, load, rest, grpc, config, options.drain_seconds)
 
 
 def serve(base_path: str | Path = "", port: int = 8501, options: Options | None = None) -> None:
@@ -167,6 +177,7 @@ class _Rest:
             cors=options.rest_api_enable_cors_support,
             token=options.token,
             metrics_path=metrics_path,
+            page=page(models) if options.playground else None,
         )
         config = uvicorn.Config(
             app(models, self._threads, rest),
