@@ -420,6 +420,40 @@ def test_a_configuration_is_handed_to_the_models(management: Any, models: Models
     assert code == "INVALID_ARGUMENT" and text.endswith("Only ModelConfigList is currently supported")
 
 
+def test_a_reload_replaces_what_is_served_and_gives_labels(saved: Path) -> None:
+    from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
+    from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+    models = Models(saved / "later", Servable)
+    models.start()
+    running = start_grpc(models)
+    with grpc.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stub, management = PredictionServiceStub(channel), ModelServiceStub(channel)
+        request = predict_request("later", text=["a"])
+        assert arrays(stub.Predict(request)) == {"text": [b"A!"]}
+        reload = ReloadConfigRequest()
+        config = reload.config.model_config_list.config.add(name="first", base_path=str(saved / "upper"))
+        config.model_platform = "tensorflow"
+        assert management.HandleReloadConfigRequest(reload).status.error_code == 0
+        config.version_labels["stable"] = 1  # afterwards: a label is for a version that is available
+        assert management.HandleReloadConfigRequest(reload).status.error_code == 0
+        request.model_spec.name, request.model_spec.version_label = "first", "stable"
+        assert arrays(stub.Predict(request)) == {"text": [b"A"]}
+        request.model_spec.version_label = "canary"
+        assert failure(stub.Predict, request) == (
+            "INVALID_ARGUMENT",
+            "Unrecognized servable version label: canary",
+        )
+        assert failure(stub.Predict, predict_request("later", text=["a"]))[0] == "NOT_FOUND"
+        config.base_path = "relative"
+        code, text = failure(management.HandleReloadConfigRequest, reload)
+        assert code == "INVALID_ARGUMENT"
+        assert text == "Expected model first to have an absolute path or URI; got base_path()=relative"
+    running.stop()
+    models.stop()
+
+
 def test_health_is_that_of_the_server(channel: grpc.Channel, models: Models) -> None:
     from grpc_health.v1.health_pb2 import HealthCheckRequest
     from grpc_health.v1.health_pb2_grpc import HealthStub
