@@ -3,6 +3,7 @@
     python -m apps.serve saved_models                            every model below a folder, at http://127.0.0.1:8501
     python -m apps.serve ask multi30k-en-de "A dog runs."        asks one of them
     python -m apps.serve --model_config_file models.config       the models of a list, with policies and labels
+    python -m apps.serve config saved_models                     writes such a list
 
 A line without a command is one for `start`. Options are named as tensorflow_model_server names them.
 """
@@ -31,6 +32,30 @@ def start(args: Namespace) -> None:
     from apps.commands.serve import start
 
     start(args)
+
+
+def config_arguments(parser: ArgumentParser) -> None:
+    """The options of `config`."""
+    parser.add_argument("folder", metavar="FOLDER", help="holds the model homes")
+    help = "where that folder stands on the server, such as /models (default: where it is here)"
+    parser.add_argument("--base_path", default="", metavar="PATH", help=help)
+    parser.add_argument("--output", default="", metavar="FILE", help="where to write (default: it is printed)")
+
+
+@app.command(config_arguments)
+def config(args: Namespace) -> None:
+    """Write the models.config of a folder of model homes, for --model_config_file."""
+    from zoo.export.home import models_config
+
+    folder = Path(args.folder)
+    text = models_config(folder, args.base_path or str(folder.resolve()))
+    if not args.output:
+        print(text, end="")
+        return
+    try:
+        Path(args.output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}.", where=args.output) from error
 
 
 def ask_arguments(parser: ArgumentParser) -> None:
@@ -96,7 +121,7 @@ def _rows(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; a line that begins with none of them is one for `start`."""
     line = list(sys.argv[1:] if argv is None else argv)
-    if line and line[0] not in ("start", "ask", "-h", "--help"):
+    if line and line[0] not in (*app.commands, "-h", "--help"):
         line.insert(0, "start")
     return app.main(line)
 

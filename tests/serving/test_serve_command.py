@@ -16,6 +16,7 @@ from apps.commands import serve as commands
 from apps.commands.serve_flags import start_flags
 from apps.serve import main
 from tests.conftest import ROOT, run_python
+from zoo.serving.model_config import check, read
 from zoo.serving.server import Options, RunningServer
 
 
@@ -126,6 +127,17 @@ def test_flags_are_read_as_tensorflow_reads_its_own(tmp_path: Path) -> None:
 def test_flags_that_do_not_go_together(capsys: pytest.CaptureFixture[str], line: list[str], complaint: str) -> None:
     assert main(["start", *line, "--rest_api_port=0", "--port=0"]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_list_of_models_is_written(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", str(saved), "--base_path", "/models", "--output", str(tmp_path / "models.config")]) == 0
+    homes = [(each.name, str(each.base_path)) for each in check(read(tmp_path / "models.config"), None)]
+    assert homes == [("kinds", "/models/kinds"), ("later", "/models/later"), ("upper", "/models/upper")]
+    assert main(["config", str(saved)]) == 0
+    (tmp_path / "printed").write_text(capsys.readouterr().out)
+    assert check(read(tmp_path / "printed"), None)[0].base_path == saved.resolve() / "kinds"
+    assert main(["config", str(saved), "--output", "/no/folder/models.config"]) == 2
+    assert "/no/folder/models.config: cannot be written: No such file" in capsys.readouterr().err
 
 
 def test_a_log_line_in_json(capsys: pytest.CaptureFixture[str]) -> None:
