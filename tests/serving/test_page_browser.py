@@ -139,7 +139,6 @@ def test_the_form_begins_with_an_example_and_keeps_what_stands_in_it(visit: Open
 def test_metrics_are_shown_where_the_server_has_them(visit: Open) -> None:
     tab = visit()
     ask(tab, "a dog runs")
-    tab.reload()
     tab.get_by_text("requests OK").wait_for()
     assert re.search(r"mean time in the server\s+\d+\.\d ms", tab.locator("main").inner_text())
 

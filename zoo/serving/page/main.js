@@ -51,9 +51,10 @@ async function show() {
     work.replaceChildren(h("p", {}, "No model is being served."));
     return;
   }
-  const address = (chosen) => `#/${encodeURIComponent(name)}/${encodeURIComponent(chosen)}`;
-  const model = models.find((each) => each.name === name);
-  const view = await modelView(model, signature, (chosen) => history.replaceState(null, "", address(chosen)));
+  const keep = (chosen) => {
+    if (shown === name) history.replaceState(null, "", `#/${encodeURIComponent(name)}/${encodeURIComponent(chosen)}`);
+  };
+  const view = await modelView(models.find((each) => each.name === name), signature, keep);
   if (shown !== name) return; // another was chosen meanwhile
   work.replaceChildren(...view.filter(Boolean));
   document.title = `${name} · Playground`;

@@ -6,11 +6,20 @@ import { factsView } from "./text.js";
 
 const LINE = /^(:tensorflow:serving:\w+)\{(.*)\} (\S+)/;
 
-/** The panel; null where the server has no metrics, or has counted nothing for this model yet. */
-export async function metricsView(model) {
-  const text = await metrics();
-  const facts = text === null ? {} : read(text, model);
-  return Object.keys(facts).length ? h("details", { class: "panel", open: true }, h("summary", {}, "Metrics"), factsView(facts)) : null;
+/** Where the panel is, empty as long as there is nothing to show; and renew(), which asks again. */
+export function metricsPanel(model) {
+  const element = h("div", {});
+  let there = true;
+  const renew = async () => {
+    if (!there) return;
+    const text = await metrics();
+    there = text !== null;
+    const facts = there ? read(text, model) : {};
+    const open = element.firstChild?.open ?? true;
+    const panel = h("details", { class: "panel", open }, h("summary", {}, "Metrics"), factsView(facts));
+    element.replaceChildren(...(Object.keys(facts).length ? [panel] : []));
+  };
+  return { element, renew };
 }
 
 /** The requests of a model by how they ended, and the mean time of those that succeeded (microseconds there). */

@@ -5,7 +5,7 @@ import { answerView, attentionOf } from "./answers.js";
 import { cardView } from "./card.js";
 import { freshId, h } from "./dom.js";
 import { FieldError, makeFields, readFields } from "./forms.js";
-import { metricsView } from "./metrics.js";
+import { metricsPanel } from "./metrics.js";
 import { snippets } from "./snippets.js";
 
 /** Everything about a model, as elements. `model` is an entry of the server's list; `first` the signature to begin with. */
@@ -15,6 +15,7 @@ export async function modelView(model, first, onSignature) {
   const place = h("div", {});
   const begin = first in known ? first : Object.keys(known)[0];
   const version = available.length > 1 ? select("Version", ["newest", ...available]) : null;
+  const metrics = metricsPanel(model.name);
   const chosen = () => (version && version.box.value !== "newest" ? version.box.value : null);
   let fields = [];
   const show = (name) => {
@@ -22,14 +23,13 @@ export async function modelView(model, first, onSignature) {
     const kept = fields.filter((field) => field.raw()).map((field) => [field.name, field.raw()]);
     const { inputs } = known[name];
     fields = makeFields(inputs, { ...model.examples[name], ...Object.fromEntries(kept) });
-    place.replaceChildren(workbench(model, known, name, fields, chosen));
+    place.replaceChildren(workbench(model, known, name, fields, chosen, metrics.renew));
   };
   const choice = signatureChoice(known, begin, model.about, show);
   show(begin);
-  const metrics = h("div", {});
-  metricsView(model.name).then((panel) => panel && metrics.append(panel)).catch(() => {});
+  await metrics.renew();
   const card = model.card ? h("details", { class: "panel", open: true }, h("summary", {}, "Card"), cardView(model.card)) : null;
-  return [h("h2", { tabindex: -1 }, model.name), h("div", { class: "choices" }, choice, version?.element), place, metrics, card];
+  return [h("h2", { tabindex: -1 }, model.name), h("div", { class: "choices" }, choice, version?.element), place, metrics.element, card];
 }
 
 function select(title, values) {
@@ -51,8 +51,8 @@ function signatureChoice(known, begin, about, show) {
   return h("fieldset", { class: "signatures" }, h("legend", {}, "Signature"), h("div", { class: "segments" }, choices), told);
 }
 
-/** The form of a signature and, below it, what came of it. */
-function workbench(model, known, name, fields, version) {
+/** The form of a signature and, below it, what came of it; `asked` is called when an answer has come. */
+function workbench(model, known, name, fields, version, asked) {
   const signature = known[name];
   const button = h("button", { type: "submit", class: "loud" }, "Ask");
   const time = h("span", { class: "muted", role: "status" });
@@ -70,6 +70,7 @@ function workbench(model, known, name, fields, version) {
     result.replaceChildren(h("div", { class: "panel" }, drawn));
     const looked = await attentionTo(request, known, name);
     if (looked) drawn.append(looked);
+    await asked();
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
