@@ -493,6 +493,8 @@ def test_a_port_that_is_taken_is_said(models: Models, server: GrpcServer) -> Non
         start_grpc(models, "127.0.0.1", server.port)
     with pytest.raises(UserError, match="both a key and a certificate"):
         start_grpc(models, options=GrpcOptions(tls_key=b"key"))
+    with pytest.raises(UserError, match="key and certificate are not PEM"):
+        start_grpc(models, options=GrpcOptions(tls_key=b"key", tls_certificate=b"certificate"))
 
 
 def test_stopping_lets_a_request_finish(models: Models) -> None:

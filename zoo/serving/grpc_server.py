@@ -305,4 +305,6 @@ def _bind(server: grpc.Server, host: str, port: int, options: GrpcOptions) -> in
         return server.add_secure_port(address, credentials)
     except RuntimeError as error:
         remedy = "Stop what listens there, or choose another: --port 0 takes any that is free."
+        if options.tls_key:  # grpcio does not say which of the two it was
+            remedy += " Or key and certificate are not PEM, or do not belong together."
         raise UserError(f"cannot listen on port {port} for gRPC.", where=host, remedy=remedy) from error
