@@ -48,29 +48,44 @@ def saved(folder: Path, answer, spec=GOOD, **attributes) -> Path:
     return folder
 
 
+def checked(folder: Path) -> None:
+    savedmodel.check_audit(folder, audit(folder, run=False))
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (lambda x: tf.ensure_shape(tf.numpy_function(np.sin, [x], tf.float32), [None]), "calls Python"),
-        (lambda x: x + tf.strings.to_number(tf.io.read_file("a")), "reads files"),
-        (lambda x: x + tf.reduce_sum(tf.constant(np.ones(300_000), tf.float32)), "holds weights"),
-        (lambda x: tf.reduce_sum(x), "first dimension of its output y is not open"),
+        (lambda x: x + tf.strings.to_number(tf.io.read_file("a")), "reads or writes files"),
+        (lambda x: x + tf.reduce_sum(tf.constant(np.ones(300_000), tf.float32)), "a constant holds more than 1 MiB"),
+        (lambda x: tf.reduce_sum(x), "it is a scalar .signature serving_default, output y"),
     ],
 )
 def test_what_a_stock_server_must_not_run_is_refused(tmp_path, answer, message):
     with pytest.raises(UserError, match=message):
-        audit(saved(tmp_path, lambda x: tf.cast(answer(tf.cast(x, tf.float32)), tf.float32)))
+        checked(saved(tmp_path, lambda x: tf.cast(answer(tf.cast(x, tf.float32)), tf.float32)))
 
 
 def test_a_graph_that_needs_xla_is_refused(tmp_path):
     inner = tf.function(lambda x: x * 2, jit_compile=True)
     with pytest.raises(UserError, match="XLA"):
-        audit(saved(tmp_path, inner))
+        checked(saved(tmp_path, inner))
 
 
-def test_a_fixed_batch_is_refused(tmp_path):
-    with pytest.raises(UserError, match="its input x is not one open dimension"):
-        audit(saved(tmp_path, lambda x: x, spec=tf.TensorSpec([4], tf.float32, name="x")))
+@pytest.mark.parametrize(
+    ("shape", "message"), [([4], "its first dimension is 4"), ([None, 2], "float .., 2., not one value for each row")]
+)
+def test_inputs_that_are_no_batch_of_values_are_refused(tmp_path, shape, message):
+    with pytest.raises(UserError, match=message):
+        checked(saved(tmp_path, lambda x: x, spec=tf.TensorSpec(shape, tf.float32, name="x")))
+
+
+def test_files_of_its_own_are_refused(tmp_path):
+    folder = saved(tmp_path, lambda x: x)
+    checked(folder)
+    (folder / "assets" / "words.txt").write_text("one")
+    with pytest.raises(UserError, match="reads files of its own: words.txt"):
+        checked(folder)
 
 
 def test_other_names_than_promised_are_refused(bundle):

@@ -83,7 +83,10 @@ def test_one_string_is_not_a_list_of_strings(model):
 
 
 def test_the_operator_finds_stock_ops(home):
-    assert audit(home / "1")["verdict"].startswith("stock")
+    report = audit(home / "1", without_python=False)
+    assert report.verdict.startswith("stock") and {each.rule for each in report.findings} == {"random"}
+    described = json.loads((home / "1" / "assets.extra" / "signatures.json").read_text())["audit"]
+    assert described["passed"] and described["verdict"] == report.verdict
 
 
 def test_the_next_free_number_is_taken_and_one_that_exists_is_refused(run, home, tmp_path):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.export.audit import Report
 from zoo.export.bundle import Bundle, Exported
+from zoo.export.operate import lines_to_copy
 
 
 def card(
-    bundle: Bundle, exported: Exported, name: str, version: int, scores: Mapping[str, Any], megabytes: float
+    bundle: Bundle,
+    exported: Exported,
+    name: str,
+    version: int,
+    scores: Mapping[str, Any],
+    megabytes: float,
+    report: Report,
 ) -> str:
     """The README.md of a version, in Markdown."""
     about = bundle.about
@@ -23,12 +30,14 @@ def card(
         "terms of the data": about.licence,
         "training": _training(bundle),
         "not for": about.limits,
+        "audit": _audit(report),
     }
     rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value)
     parts = [f"# {name}", about.description, f"| | |\n|---|---|\n{rows}", _scores(scores)]
     if bundle.curve:
         parts.append("![learning curve](curve.png)")
-    parts += ["## Signatures", _signatures(bundle, exported), "## Asking it", _asking(bundle, name)]
+    example = next((each for each in bundle.examples if each), "A text.")
+    parts += ["## Signatures", _signatures(bundle, exported), "## Asking it", lines_to_copy(name, example)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -41,6 +50,11 @@ def _training(bundle: Bundle) -> str:
     told = f"{minutes:.0f} minutes, " if minutes else ""
     known = ("backend", "cores", "machine", "keras")
     return told + ", ".join(f"{name} {environment[name]}" for name in known if name in environment)
+
+
+def _audit(report: Report) -> str:
+    warnings = "".join(f"; {each.what}: {each.where}" for each in report.findings)
+    return f"{report.verdict}{warnings}"
 
 
 def _scores(scores: Mapping[str, Any]) -> str:
@@ -68,14 +82,3 @@ def _signatures(bundle: Bundle, exported: Exported) -> str:
         "| signature | answers | takes | gives |\n|---|---|---|---|\n" + "\n".join(rows) + f"\n\nBounds: {limits}. "
         "Text is never refused: invalid UTF-8 is replaced, what is longer is cut and `truncated` says so."
     )
-
-
-def _asking(bundle: Bundle, name: str) -> str:
-    text = next((each for each in bundle.examples if each), "A text.")
-    body = json.dumps({"instances": [text]}, ensure_ascii=False).replace("'", "'\\''")
-    return f"""```
-docker run -p 8501:8501 -v "$PWD/{name}:/models/{name}" -e MODEL_NAME={name} tensorflow/serving:2.20.0
-curl -d '{body}' localhost:8501/v1/models/{name}:predict
-```
-
-Without Docker: `zoo serve` with the folder that holds this one. In Python: `zoo.load("{name}")([…])`."""

@@ -18,6 +18,7 @@ from zoo.export.audit import audit
 from zoo.export.bundle import FORMAT, Bundle, Exported
 from zoo.export.card import card
 from zoo.export.loaded import Attention, Loaded, load, versions
+from zoo.export.operate import batching_parameters, models_config
 from zoo.progress import say
 from zoo.tasks.task import resolve
 
@@ -25,15 +26,6 @@ __all__ = ["Attention", "Loaded", "export", "load", "models_config", "versions"]
 
 EXTRA = "assets.extra"
 TRIED_ALONE = 4  # examples that are answered in a batch and each on its own
-# Requests of up to 1024 texts are taken, and worked on 32 at a time; a request waits two milliseconds for company.
-BATCHING = """max_batch_size { value: 1024 }
-enable_large_batch_splitting { value: true }
-max_execution_batch_size { value: 32 }
-batch_timeout_micros { value: 2000 }
-max_enqueued_batches { value: 128 }
-num_batch_threads { value: 2 }
-"""
-
 Measure = Callable[[Loaded], Mapping[str, Any]]
 
 
@@ -83,24 +75,6 @@ def export(
     return home / str(number)
 
 
-def models_config(folder: Path, base_path: str) -> str:
-    """The file that TensorFlow Serving takes as --model_config_file: all model homes of a folder.
-
-    Args:
-        folder: holds the homes.
-        base_path: where that folder stands on the server, such as "/models".
-    Raises: UserError where the folder holds no home, or base_path is not absolute.
-    """
-    if "://" not in base_path and not base_path.startswith("/"):
-        raise UserError(f'"{base_path}" is not absolute', remedy="Give the path as the server sees it: /models.")
-    homes = sorted(each.name for each in folder.iterdir() if versions(each)) if folder.is_dir() else []
-    if not homes:
-        raise UserError("no model home is here", where=str(folder), remedy="`zoo translate export` makes one.")
-    entry = '  config {{\n    name: "{0}"\n    base_path: "{1}/{0}"\n    model_platform: "tensorflow"\n  }}\n'
-    entries = "".join(entry.format(name, base_path.rstrip("/")) for name in homes)
-    return f"model_config_list {{\n{entries}}}\n"
-
-
 def _number(home: Path, version: int | None) -> int:
     if home.exists() and not home.is_dir():
         raise UserError("a model home is a folder, and this is a file", where=str(home))
@@ -130,7 +104,9 @@ def _check(bundle: Bundle, exported: Exported, draft: Path) -> None:
 def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: int, measure: Measure | None) -> None:
     """Writes all that stands beside the graph."""
     extra = draft / EXTRA
-    verdict = audit(draft)
+    warmup.write(extra, name, bundle.signatures, bundle.examples)
+    report = audit(draft, without_python=False)
+    savedmodel.check_audit(draft, report)
     (extra / "recipe.toml").write_text(bundle.recipe, encoding="utf-8")
     if bundle.save_preprocessors:
         bundle.save_preprocessors(extra / "preprocessor")
@@ -138,15 +114,15 @@ def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: in
     _write_json(extra / "scores.json", scores)
     signatures = {key: {**asdict(value), "settled": exported.settled[key]} for key, value in bundle.signatures.items()}
     described = {"format": FORMAT, "task": bundle.task, "signatures": signatures, "limits": dict(exported.limits)}
+    verdict = {key: value for key, value in report.as_json().items() if key not in ("path", "signatures")}
     _write_json(extra / "signatures.json", {**described, "audit": verdict})
     if bundle.curve:
         shutil.copyfile(bundle.curve, extra / "curve.png")
-    warmup.write(extra, name, bundle.signatures, bundle.examples)
-    (extra / "batching_parameters.txt").write_text(BATCHING)
+    (extra / "batching_parameters.txt").write_text(batching_parameters(), encoding="utf-8")
     megabytes = sum(path.stat().st_size for path in draft.rglob("*") if path.is_file()) / 1e6
-    text = card(bundle, exported, name, number, scores, megabytes)
+    text = card(bundle, exported, name, number, scores, megabytes, report)
     (extra / "README.md").write_text(text, encoding="utf-8")
-    say(f"{name} version {number}: {megabytes:.1f} MB, {verdict['verdict']}")
+    say(f"{name} version {number}: {megabytes:.1f} MB, {report.verdict}")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.export.audit import Report
 from zoo.export.bundle import Exported
 from zoo.tasks.task import Signature
 
@@ -47,6 +48,24 @@ def save(exported: Exported, folder: Path) -> None:
 
     # The functions, not get_concrete_function() of them, which would be traced and stored a second time.
     tf.saved_model.save(exported.module, str(folder), signatures=dict(exported.functions))
+
+
+def check_audit(folder: Path, report: Report) -> None:
+    """Holds a SavedModel to what the audit asks of all, and to what this house asks of its own.
+
+    Those are: no large constants, no files beside the variables, and inputs that are raw values, one for each row.
+
+    Raises: UserError naming the first thing that is wrong.
+    """
+    for finding in report.findings:
+        if finding in report.errors or finding.rule == "constant":
+            raise UserError(f"{finding.what} ({finding.where})", where=str(folder), remedy=finding.as_json()["remedy"])
+    for name, signature in report.signatures.items():
+        for key, kind in signature["inputs"].items():
+            if not kind.endswith("[?]"):
+                raise UserError(f"the input {key} of {name} is {kind}, not one value for each row", where=str(folder))
+    if assets := [path.name for path in (folder / "assets").glob("*")]:
+        raise UserError(f"it reads files of its own: {', '.join(assets)}", where=str(folder / "assets"))
 
 
 def check_names(promised: Mapping[str, Signature], exported: Exported) -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 FILE = "tf_serving_warmup_requests"
 BATCHES = (1, 8)  # the first requests of a server are seldom larger
+MOST_RECORDS = 1000  # more, and TensorFlow Serving does not load the version
+
+
+class Request(NamedTuple):
+    """A predict request: name of an input -> array, strings as bytes; the outputs wanted, all where empty."""
+
+    signature: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: tuple[str, ...] = ()
 
 
 def write(folder: Path, name: str, signatures: Iterable[str], texts: Sequence[str]) -> None:
@@ -16,18 +28,55 @@ def write(folder: Path, name: str, signatures: Iterable[str], texts: Sequence[st
         name: of the model, as it will be served.
         texts: inputs to take; a longest and a shortest are among the requests.
     """
+    by_length = sorted(texts, key=len) or [""]
+    requests = []
+    for signature in signatures:
+        for size in BATCHES:
+            step = max(1, (len(by_length) - 1) // max(size - 1, 1))
+            chosen = (by_length[::-step] * size)[:size]
+            requests.append(Request(signature, {"text": np.array([each.encode() for each in chosen], object)}))
+    write_requests(folder / FILE, name, requests)
+
+
+def write_requests(path: Path, name: str, requests: Iterable[Request]) -> None:
+    """Writes requests to the model `name` as TensorFlow Serving reads them, a TFRecord of PredictionLog."""
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
-    by_length = sorted(texts, key=len) or [""]
-    with tf.io.TFRecordWriter(str(folder / FILE)) as file:
-        for signature in signatures:
-            for size in BATCHES:
-                step = max(1, (len(by_length) - 1) // max(size - 1, 1))
-                chosen = (by_length[::-step] * size)[:size]
-                request = PredictRequest()
-                request.model_spec.name = name
-                request.model_spec.signature_name = signature
-                request.inputs["text"].CopyFrom(tf.make_tensor_proto(chosen, tf.string))
-                file.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for each in requests:
+            request = PredictRequest(output_filter=each.outputs)
+            request.model_spec.name = name
+            request.model_spec.signature_name = each.signature
+            for key, value in each.inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+            file.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
+
+
+def read_requests(path: Path) -> Iterator[Request]:
+    """The requests of a warm-up file.
+
+    Raises: ValueError where TensorFlow Serving would not take it.
+    """
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    try:
+        for count, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()):
+            if count >= MOST_RECORDS:
+                raise ValueError(f"it holds more than {MOST_RECORDS:,} requests")
+            yield _request(PredictionLog.FromString(record), f"request {count}")
+    except (tf.errors.OpError, DecodeError) as error:
+        raise ValueError(f"it cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _request(log: Any, which: str) -> Request:
+    import tensorflow as tf
+
+    if not log.HasField("predict_log"):
+        raise ValueError(f"{which} is not a PredictLog")
+    request = log.predict_log.request
+    inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+    return Request(request.model_spec.signature_name or "serving_default", inputs, tuple(request.output_filter))
