@@ -123,7 +123,7 @@ class Models:
             self._follow({})
             while leaving := self._leaving():
                 with self._changed:
-                    self._changed.wait_for(lambda: not any(each.users for _, each in leaving))
+                    self._changed.wait_for(lambda: not any(version.users for version in leaving))
                 self._follow({})
 
     def names(self) -> list[str]:
@@ -245,12 +245,12 @@ class Models:
 
     def _called(self) -> bool:
         """Whether there is something to do before the next look."""
-        return self._stopping or any(not version.users for _, version in self._leaving())
+        return self._stopping or any(not version.users for version in self._leaving())
 
-    def _leaving(self) -> list[tuple[str, Version]]:
+    def _leaving(self) -> list[Version]:
         with self._changed:
-            models = self._models.items()
-            return [(name, each) for name, model in models for each in model.values() if each.state is State.UNLOADING]
+            models = self._models.values()
+            return [each for model in models for each in model.values() if each.state is State.UNLOADING]
 
     def _follow(self, wanted: Mapping[str, Mapping[int, Path]], at_once: Collection[str] = ()) -> None:
         """Makes what is served be what is wanted, as far as that can be done now; `_work` is held.
@@ -273,8 +273,9 @@ class Models:
                     self._set(version, State.END, version.error)  # it never came to be
                 elif version.state is State.AVAILABLE and ready:
                     self._set(version, State.UNLOADING)
-        for name, version in self._leaving():
-            self._unload(name, version)
+            for version in model.values():
+                if version.state is State.UNLOADING:
+                    self._unload(name, version)
 
     def _try_to_load(self, name: str, version: Version) -> None:
         version.tried = version.seen
