@@ -11,9 +11,13 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Client", "families", "load", "tasks"]
+__all__ = ["AsyncClient", "Client", "families", "load", "tasks"]
 
-_LAZY = {"load": "zoo.export.loaded:load", "Client": "zoo.serving.client:Client"}
+_LAZY = {
+    "load": "zoo.export.loaded:load",
+    "Client": "zoo.serving.client:Client",
+    "AsyncClient": "zoo.serving.client:AsyncClient",
+}
 
 
 def families() -> list[str]:
