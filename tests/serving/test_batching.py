@@ -391,10 +391,13 @@ def test_requests_that_cannot_be_batched(
         ),
     ],
 )
-def test_outputs_that_are_not_by_rows_are_an_error(bench: Callable[..., Bench], signature: str, text: str) -> None:
+def test_outputs_that_are_not_by_rows_are_an_error(
+    bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture, signature: str, text: str
+) -> None:
     test = bench()
     assert error_of(test.ask(1.0, 2.0, signature=signature)) == (Code.FAILED_PRECONDITION, text)
     assert len(test.gate.calls) == 1  # trying again would not help
+    assert not caplog.records  # the model's fault, not the server's
 
 
 def test_what_is_unknown_is_said_as_without_batching(bench: Callable[..., Bench]) -> None:
