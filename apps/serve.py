@@ -4,6 +4,7 @@
     python -m apps.serve ask multi30k-en-de "A dog runs."        asks one of them
     python -m apps.serve --model_config_file models.config       the models of a list, with policies and labels
     python -m apps.serve config saved_models                     writes such a list
+    python -m apps.serve audit saved_models/multi30k-en-de       checks what TensorFlow Serving would trip over
 
 A line without a command is one for `start`. Options are named as tensorflow_model_server names them.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.cli import CommandLine, on_tensorflow
+from apps.commands.audit import arguments as audit_arguments
 from apps.commands.serve_flags import start_flags
 from zoo.errors import UserError, nearest
 
@@ -34,6 +36,14 @@ def start(args: Namespace) -> None:
     start(args)
 
 
+@app.command(audit_arguments)
+def audit(args: Namespace) -> int:
+    """Check that stock TensorFlow Serving can be trusted with a SavedModel; exit code 1 where it cannot."""
+    from apps.commands.audit import main
+
+    return main(args)
+
+
 def config_arguments(parser: ArgumentParser) -> None:
     """The options of `config`."""
     parser.add_argument("folder", metavar="FOLDER", help="holds the model homes")
@@ -45,7 +55,7 @@ def config_arguments(parser: ArgumentParser) -> None:
 @app.command(config_arguments)
 def config(args: Namespace) -> None:
     """Write the models.config of a folder of model homes, for --model_config_file."""
-    from zoo.export.home import models_config
+    from zoo.export.operate import models_config
 
     folder = Path(args.folder)
     text = models_config(folder, args.base_path or str(folder.resolve()))

@@ -140,6 +140,13 @@ def test_a_list_of_models_is_written(saved: Path, tmp_path: Path, capsys: pytest
     assert "/no/folder/models.config: cannot be written: No such file" in capsys.readouterr().err
 
 
+def test_a_model_is_audited(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["audit", str(saved / "upper" / "1"), "--no-run", "--json"])
+    report = capsys.readouterr().out
+    assert code == 1 and '"burn"' in report  # a signature without a batch
+    assert main(["audit", str(saved / "nothing")]) == 2
+
+
 def test_a_log_line_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError("ä\n")
