@@ -5,25 +5,17 @@ import json
 import re
 import shutil
 import subprocess
-import time
 import wave
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 
 from tests.conftest import run_python
 from tests.serving.page_models import save_senses, save_translator
-from zoo.serving.metrics import PATH
-from zoo.serving.models import Models
-from zoo.serving.page import page
-from zoo.serving.rest import RestOptions, app
+from zoo.serving.options import Options
 from zoo.serving.server import start
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -40,22 +32,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("playground")
     save_translator(folder / "small")
     save_senses(folder / "senses")
-    with start(folder) as running, with_page(running.models) as url:
-        yield url
-
-
-@contextmanager
-def with_page(models: Models) -> Iterator[str]:
-    with ThreadPoolExecutor(4) as threads:
-        options = RestOptions(page=page(models), metrics_path=PATH)
-        http = uvicorn.Server(uvicorn.Config(app(models, threads, options), port=0, log_config=None))
-        thread = Thread(target=http.run, daemon=True)
-        thread.start()
-        while not http.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{http.servers[0].sockets[0].getsockname()[1]}"
-        http.should_exit = True
-        thread.join()
+    with start(folder, options=Options(metrics=True)) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +187,24 @@ def test_mistakes_are_told_and_the_form_goes_on(visit: Open) -> None:
     tab.get_by_label("negative").check()
     tab.get_by_role("button", name="Ask").click()
     playwright.expect(tab.locator(".result dd")).to_have_text(["-Infinity", "−3"])
+
+
+def test_a_server_that_wants_a_token_gets_it(visit: Open) -> None:
+    tab = visit()
+    tab.route("**/playground/models.json", refuse_without_token)
+    tab.reload()
+    tab.get_by_label("This server wants a bearer token").fill("secret")
+    tab.keyboard.press("Enter")
+    ask(tab, "a dog runs")
+    assert "-H 'Authorization: Bearer secret'" in copied(tab, "curl")
+    assert 'token="secret"' in copied(tab, "Python")
+
+
+def refuse_without_token(route: Any) -> None:
+    if route.request.headers.get("authorization") == "Bearer secret":
+        route.continue_()
+    else:
+        route.fulfill(status=401, body='{"error": "a token, please"}')
 
 
 def test_boxes_are_drawn_on_a_picture(visit: Open, tmp_path: Path) -> None:
