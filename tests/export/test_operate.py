@@ -18,13 +18,10 @@ def fenced(text: str, language: str = "") -> list[str]:
 
 
 def test_batching_parameters_are_what_serving_reads():
-    # servables/tensorflow/session_bundle_config.proto: messages with a value each; large batches are split at a size
-    # that is no more than the largest.
+    # servables/tensorflow/session_bundle_config.proto: messages with a value each.
     found = dict(re.findall(r"^(\w+) \{ value: (\w+) \}$", batching_parameters(16), re.MULTILINE))
     assert found == {
-        "max_batch_size": "1024",
-        "enable_large_batch_splitting": "true",
-        "max_execution_batch_size": "16",
+        "max_batch_size": "16",
         "batch_timeout_micros": "2000",
         "max_enqueued_batches": "128",
         "num_batch_threads": "2",
@@ -37,7 +34,7 @@ def test_the_embedded_server_reads_them_too(tmp_path):
     batching = pytest.importorskip("zoo.serving.batching")
     path = tmp_path / "batching_parameters.txt"
     path.write_text(batching_parameters(16), encoding="utf-8")
-    assert batching.read_parameters(path).max_execution_batch_size == 16
+    assert batching.read_parameters(path).max_batch_size == 16
 
 
 def test_the_curl_line_survives_the_shell():

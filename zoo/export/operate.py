@@ -12,21 +12,18 @@ from zoo.export.stock_ops import SERVER
 IMAGES = {"CPU": f"tensorflow/serving:{SERVER}", "GPU": f"tensorflow/serving:{SERVER}-gpu"}
 
 
-def batching_parameters(rows: int = ROWS, most: int = 1024) -> str:
+def batching_parameters(most: int = 4 * ROWS) -> str:
     """The text of --batching_parameters_file: a request waits two milliseconds for company.
 
-    A request may hold up to `most` rows and is worked on in parts of `rows`, the batch at which a processor answers
-    most rows a second.
+    Large requests are not split: the parts of an output as wide as its widest row would differ in shape, and
+    TensorFlow Serving would put them together all the same.
 
     Args:
-        rows: what the graph is worked on with at once.
-        most: rows of the largest request; more are refused.
+        most: rows of the largest batch and of the largest request; more are refused.
     """
     return f"""# --enable_batching --batching_parameters_file=…/batching_parameters.txt
-# Requests share a batch of up to {rows} rows. On a GPU, {4 * rows} is better.
+# Requests share a batch of up to {most} rows; one with more is refused.
 max_batch_size {{ value: {most} }}
-enable_large_batch_splitting {{ value: true }}
-max_execution_batch_size {{ value: {rows} }}
 # How long the first request of a batch waits for others.
 batch_timeout_micros {{ value: 2000 }}
 # What waits beyond this is refused at once, with UNAVAILABLE.
