@@ -10,7 +10,7 @@ from tests.serving.small_models import add_warmup
 from zoo.errors import UserError
 from zoo.serving import settings
 from zoo.serving.metrics import PATH, Metrics
-from zoo.serving.server import Options, RunningServer, start
+from zoo.serving.server import Options, start
 from zoo.serving.status import Code
 
 
@@ -118,7 +118,7 @@ def test_certificate_files(tmp_path: Path) -> None:
         settings.certificates(file)
 
 
-def test_the_flag_alone_gives_them_at_their_usual_place(server: RunningServer) -> None:
+def test_the_flag_alone_gives_them_at_their_usual_place() -> None:
     assert Options(metrics=True).metrics_path() == PATH and Options().metrics_path() == ""
 
 
