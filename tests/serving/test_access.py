@@ -73,10 +73,11 @@ def test_who_does_not_bring_the_token_is_refused(start_one: Callable[..., httpx.
     http = start_one(token="open sesame", metrics=True)
     refused = {"error": "This server wants its token: Authorization: Bearer TOKEN"}
     for headers in ({}, {"authorization": "Bearer open"}, {"authorization": "open sesame"}):
-        for path in ("/v1/models/upper", "/monitoring/prometheus/metrics"):
+        for path in ("/v1/models/upper", "/monitoring/prometheus/metrics", "/playground/models.json"):
             reply = http.get(path, headers=headers)
             assert (reply.status_code, reply.json()) == (401, refused)
         assert http.post("/v1/models/upper:predict", json={"inputs": ["a"]}, headers=headers).status_code == 401
+    assert http.get("/").status_code == 200  # a browser cannot send it when it opens the page, which then asks for it
     http.headers["authorization"] = "Bearer open sesame"
     assert http.post("/v1/models/upper:predict", json={"inputs": ["a"]}).json() == {"outputs": ["A"]}
 

@@ -97,7 +97,7 @@ def app(models: Models, threads: ThreadPoolExecutor, options: RestOptions | None
         method, path = scope["method"], scope["raw_path"].decode("latin-1")
         headers = dict(scope["headers"])
         try:
-            if options.token and method != "OPTIONS":  # a browser asks for permission without it
+            if options.token and not _is_open(method, path, options):
                 _check_token(headers, options.token)
             if method == "POST" and _API.fullmatch(path):
                 body = await _read(headers, receive, options)
@@ -208,6 +208,13 @@ def _malformed(method: str, path: str) -> RequestError:
 
 class _Gone(Exception):
     """The client has left before its request was whole."""
+
+
+def _is_open(method: str, path: str, options: RestOptions) -> bool:
+    """What needs no token: the files of the page, which are no secret; a browser that opens it cannot send one."""
+    if method != "GET" or _API.fullmatch(path):
+        return method == "OPTIONS"  # a browser asks for permission without a token
+    return path != options.metrics_path and not path.endswith(".json")
 
 
 def _check_token(headers: Mapping[bytes, bytes], token: str) -> None:
