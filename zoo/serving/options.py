@@ -1,5 +1,6 @@
 """How to serve: what the command line's flags set."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from zoo.errors import UserError
 from zoo.serving import settings
 from zoo.serving.metrics import PATH
 from zoo.serving.servable import SessionOptions
+
+WAITING = 128  # requests that may wait for a batch; each holds a thread, which costs nothing meanwhile
 
 
 @dataclass(frozen=True)
@@ -16,14 +19,14 @@ class Options:
     Attributes:
         host: the address to listen on; loopback unless told otherwise.
         grpc_port: for gRPC (--port); 0 takes any that is free, None is no gRPC.
-        grpc_max_threads: how many requests are worked on at once over gRPC; 0 is four for each processor.
+        grpc_max_threads: how many requests are taken at once over gRPC; 0 as `workers` has it.
         enable_grpc_healthcheck_service: whether grpc.health.v1.Health answers.
         ssl_config_file: key and certificate for gRPC, an SSLConfig in text format.
         model_name: what the one model is called whose home the base path is; empty for the names of the folders.
         model_config_file: a ModelServerConfig in text format, which takes the place of the base path.
         model_config_file_poll_wait_seconds: how often that file is read again; 0 is never.
         allow_version_labels_for_unavailable_models: whether a new label may stand for a version not loaded yet.
-        rest_api_num_threads: how many requests are worked on at once; 0 is four for each processor.
+        rest_api_num_threads: how many requests are taken at once over REST; 0 as `workers` has it.
         rest_api_timeout_in_ms: how long a model may take for one of them, and a client to send one.
         rest_api_enable_cors_support: whether pages of other sites may ask.
         max_request_bytes: the largest request that is read.
@@ -78,6 +81,10 @@ class Options:
     def __post_init__(self) -> None:
         if bool(self.tls_key) != bool(self.tls_certificate):
             raise UserError("TLS needs both a key and a certificate.", where=str(self.tls_key or self.tls_certificate))
+
+    def workers(self, asked: int) -> int:
+        """How many requests are taken at once: as asked, or four for each processor, and more where they wait."""
+        return asked or max(4 * (os.cpu_count() or 1), WAITING if self.enable_batching else 0)
 
     def session(self) -> SessionOptions:
         """What TensorFlow may use.

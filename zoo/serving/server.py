@@ -1,7 +1,6 @@
 """The server: models, REST, gRPC and ports put together, in the background of a process or as all that it does."""
 
 import logging
-import os
 import signal
 import socket
 import time
@@ -154,7 +153,7 @@ def _grpc_options(models: Models, options: Options) -> GrpcOptions:
         models.metrics.answered(model if models.known(model) else "", api, "GRPC", code, seconds)
 
     return GrpcOptions(
-        grpc_max_threads=options.grpc_max_threads,
+        grpc_max_threads=options.workers(options.grpc_max_threads),
         enable_grpc_healthcheck_service=options.enable_grpc_healthcheck_service,
         token=options.token,
         tls_key=key,
@@ -169,8 +168,7 @@ class _Rest:
     def __init__(self, models: Models, listener: socket.socket, options: Options, metrics_path: str) -> None:
         import uvicorn
 
-        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
-        self._threads = ThreadPoolExecutor(workers, "zoo-serving-rest")
+        self._threads = ThreadPoolExecutor(options.workers(options.rest_api_num_threads), "zoo-serving-rest")
         rest = RestOptions(
             max_request_bytes=options.max_request_bytes,
             timeout_seconds=options.rest_api_timeout_in_ms / 1000,
