@@ -44,11 +44,7 @@ FLAGS = {
     "listening": (
         Flag("port", int, 8500, "PORT", "for gRPC; 0 is none (default: 8500)"),
         Flag(
-            "grpc_max_threads",
-            int,
-            0,
-            "N",
-            "gRPC requests taken at once (default: 4 a processor, 128 with batching)",
+            "grpc_max_threads", int, 0, "N", "requests taken at once (default: 4 a processor; 128 for batching)"
         ),
         Flag("enable_grpc_healthcheck_service", bool, False, "BOOL", "answer grpc.health.v1.Health (default: false)"),
         Flag("ssl_config_file", str, "", "FILE", "an SSLConfig in text format: gRPC by TLS"),
@@ -59,7 +55,7 @@ FLAGS = {
             int,
             0,
             "N",
-            "REST requests taken at once (default: 4 a processor, 128 with batching)",
+            "requests taken at once (default: 4 a processor; 128 for batching)",
         ),
         Flag("rest_api_timeout_in_ms", int, 30_000, "MS", "for one request (default: 30000)"),
         Flag("max_request_mib", int, 256, "MIB", "the largest request (default: 256)"),

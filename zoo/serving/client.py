@@ -30,18 +30,10 @@ Types = dict[str, str]
 Steps = Generator[Ask | float, Any, Any]
 
 
-class Client:
-    """Speaks to one server. May be used from several threads, and as a context manager.
+class _Connection:
+    """What both clients are made of."""
 
-    Args:
-        address: "localhost:8501" or a URL: http://, https://, grpc:// or grpcs:// (gRPC over TLS).
-        timeout: seconds to wait for an answer.
-        retries: how often a request is sent again when no connection is to be had or the server is busy (503,
-            UNAVAILABLE); nothing else is sent twice.
-        token: a bearer token, where the server asks for one.
-        certificate: a PEM file of the authorities to trust, where the system's do not vouch for the server.
-    Raises: UserError for an address or a certificate that is none.
-    """
+    _asynchronous = False
 
     def __init__(
         self,
@@ -53,7 +45,21 @@ class Client:
         certificate: str | Path = "",
     ) -> None:
         self._questions = _Questions(retries)
-        self._wire = _wire(address, timeout, token, str(certificate), asynchronous=False)
+        self._wire = _wire(address, timeout, token, str(certificate), asynchronous=self._asynchronous)
+
+
+class Client(_Connection):
+    """Speaks to one server. May be used from several threads, and as a context manager.
+
+    Args:
+        address: "localhost:8501" or a URL: http://, https://, grpc:// or grpcs:// (gRPC over TLS).
+        timeout: seconds to wait for an answer.
+        retries: how often a request is sent again when no connection is to be had or the server is busy (503,
+            UNAVAILABLE); nothing else is sent twice.
+        token: a bearer token, where the server asks for one.
+        certificate: a PEM file of the authorities to trust, where the system's do not vouch for the server.
+    Raises: UserError for an address or a certificate that is none.
+    """
 
     def predict(
         self, model: str, inputs: Any, *, signature: str = "serving_default", version: int | None = None
@@ -110,20 +116,10 @@ class Client:
                 answer = self._wire.ask(step)
 
 
-class AsyncClient:
+class AsyncClient(_Connection):
     """`Client` for asyncio: the same arguments, the same methods to be awaited, `async with`."""
 
-    def __init__(
-        self,
-        address: str = "localhost:8501",
-        *,
-        timeout: float = 60.0,
-        retries: int = 3,
-        token: str = "",
-        certificate: str | Path = "",
-    ) -> None:
-        self._questions = _Questions(retries)
-        self._wire = _wire(address, timeout, token, str(certificate), asynchronous=True)
+    _asynchronous = True
 
     async def predict(
         self, model: str, inputs: Any, *, signature: str = "serving_default", version: int | None = None
