@@ -69,16 +69,18 @@ def propose(found: Survey) -> dict[str, dict[str, Any]]:
     # A small set is not worth a full batch: twenty updates an epoch at least.
     budget = max(512, min(budget, int(tokens / 20) // 8 * 8))
     steps = max(1000, round(epochs * tokens * 1.08 / budget))  # 1.08: padding
-    warmup = min(4000, max(100, steps // 5))
-    peak_rate = {"tiny": 5e-3, "small": 2e-3, "base": 7e-4}[preset]
+    warmup = min(4000, max(100, steps // 10))
+    peak_rate = {"tiny": 4e-3, "small": 2e-3, "base": 7e-4}[preset]
     if steps < 3000:
         peak_rate = min(peak_rate, 2e-3)  # a short training has no time to recover from a high rate
     return {
         "preprocessing": {"vocabulary": vocabulary},
-        "model": {"preset": preset, "dropout": dropout},
+        # Post-norm at such a rate may collapse: all positions of the encoder alike. Nobody is there to see it.
+        "model": {"preset": preset, "dropout": dropout, "norm": "pre"},
         "training": {
             "steps": steps,
             "budget": budget,
+            "schedule": "cosine",
             "warmup": warmup,
             "peak_rate": peak_rate,
             "evaluate_every": max(50, steps // 40),
