@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import Any
 
 from apps.cli import CommandLine, on_tensorflow
+
+TRANSPORTS = ("rest", "grpc")
 
 app = CommandLine("bench", __doc__)
 
@@ -52,6 +56,93 @@ def decode(args: Namespace) -> None:
         print(json.dumps(result, indent=2))
     else:
         show(result)
+
+
+def _serve(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--model",
+        default="",
+        metavar="HOME",
+        help="a model's home, also measured against its bare SavedModel in full batches (default: a trivial model)",
+    )
+    help = "a text a line, for a model that takes texts (default: its warm-up requests)"
+    add("--texts", default="", metavar="FILE", help=help)
+    add("--clients", nargs="+", type=int, default=[1, 8, 32, 64], metavar="N", help="(default: 1 8 32 64)")
+    add("--seconds", type=float, default=5.0, metavar="S", help="of a round of each side (default: 5)")
+    add("--rounds", type=int, default=3, metavar="N", help="of each side, in turn (default: %(default)s)")
+    add("--transport", nargs="+", default=list(TRANSPORTS), choices=TRANSPORTS, help="(default: both)")
+    help = "requests a second, whatever the server does (default: each client asks again when it is answered)"
+    add("--rate", type=float, default=0.0, metavar="R", help=help)
+    help = "where a tensorflow_model_server has the same model: http://HOST:PORT, grpc://HOST:PORT, or both"
+    add("--endpoint", nargs="+", default=[], metavar="URL", help=help)
+    add("--batching", action="store_true", help="the server batches requests, as the home's parameters say")
+    add("--json", action="store_true", help="print all figures as JSON")
+
+
+@app.command(_serve, on_tensorflow)
+def serve(args: Namespace) -> int:
+    """Serving: requests a second and how long they take, against the bare SavedModel; exit code 1 for wrong answers."""
+    from apps.benches.serve import measure, show
+
+    return _told(measure(args), show, args)
+
+
+def _swap(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--swaps", type=int, default=20, metavar="N", help="(default: %(default)s)")
+    add("--clients", type=int, default=32, metavar="N", help="(default: %(default)s)")
+    add("--transport", nargs="+", default=list(TRANSPORTS), choices=TRANSPORTS, help="(default: both)")
+    add("--batching", action="store_true", help="the server batches requests")
+    add("--json", action="store_true", help="print all figures as JSON")
+
+
+@app.command(_swap, on_tensorflow)
+def swap(args: Namespace) -> int:
+    """New versions of a model while clients ask; exit code 1 where one request fails or is answered wrongly."""
+    from apps.benches.serve_steady import show_swap, swap
+
+    return _told(swap(args), show_swap, args)
+
+
+def _soak(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--minutes", type=float, default=60.0, metavar="M", help="(default: 60)")
+    add("--load-seconds", type=float, default=10.0, metavar="S", help="of each of the mixed loads (default: 10)")
+    add("--batching", action="store_true", help="the server batches requests")
+    add("--json", action="store_true", help="print all figures as JSON")
+
+
+@app.command(_soak, on_tensorflow)
+def soak(args: Namespace) -> int:
+    """Mixed load for an hour; exit code 1 for a failed request, a wrong answer, or memory that grows by 100 MB."""
+    from apps.benches.serve_steady import show_soak, soak
+
+    return _told(soak(args), show_soak, args)
+
+
+def _fuzz(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--requests", type=int, default=10_000, metavar="N", help="(default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of chance (default: %(default)s)")
+    add("--json", action="store_true", help="print all figures as JSON")
+
+
+@app.command(_fuzz, on_tensorflow)
+def fuzz(args: Namespace) -> int:
+    """Wild requests; exit code 1 for a crash, a hang, a 500, a wrong answer between them, or memory that grows."""
+    from apps.benches.serve_fuzz import fuzz, show
+
+    return _told(fuzz(args), show, args)
+
+
+def _told(result: dict[str, Any], show: Callable[[dict[str, Any]], None], args: Namespace) -> int:
+    """Prints a result; the exit code says whether something in it must not be."""
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        show(result)
+    return 1 if result["broken"] else 0
 
 
 main = app.main
