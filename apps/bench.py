@@ -72,6 +72,7 @@ def _serve(parser: ArgumentParser) -> None:
     add("--seconds", type=float, default=5.0, metavar="S", help="of a round of each side (default: 5)")
     add("--rounds", type=int, default=3, metavar="N", help="of each side, in turn (default: %(default)s)")
     add("--transport", nargs="+", default=list(TRANSPORTS), choices=TRANSPORTS, help="(default: both)")
+    add("--rows", type=int, default=1, metavar="N", help="of a request (default: %(default)s)")
     help = "requests a second, whatever the server does (default: each client asks again when it is answered)"
     add("--rate", type=float, default=0.0, metavar="R", help=help)
     help = "where a tensorflow_model_server has the same model: http://HOST:PORT, grpc://HOST:PORT, or both"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import statistics
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from apps.benches.serve_bare import WARMUP
 from apps.benches.serve_process import Bench, Subject, bench, trivial
 from apps.benches.train import processor
 from zoo.errors import UserError
@@ -28,11 +30,9 @@ def measure(args: Namespace) -> dict[str, Any]:
         where one is given) and the ratios zoo / other of their median latencies and throughputs, round by round.
         "broken" says what must not be: failed requests, wrong answers of the server, other answers of the endpoint.
     """
-    flags = _batching(args)
-    if not args.model:
-        with trivial() as subject:
-            return _measure(subject, args, flags)
-    return _measure(_subject(args), args, flags)
+    endpoints = _endpoints(args.endpoint)
+    with nullcontext(_subject(args)) if args.model else trivial() as subject:
+        return _measure(subject, args, endpoints)
 
 
 def _subject(args: Namespace) -> Subject:
@@ -46,6 +46,8 @@ def _subject(args: Namespace) -> Subject:
             rows = Path(args.texts).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read as text: {error}.", where=args.texts) from error
+    elif not (versions[-1] / WARMUP).exists():
+        raise UserError("this model has no warm-up requests to ask.", where=str(home), remedy="Give --texts FILE.")
     return Subject(home, home.name, versions[-1:], rows)
 
 
@@ -56,10 +58,9 @@ def _batching(args: Namespace) -> list[str]:
     return ["--enable_batching", *([f"--batching_parameters_file={file}"] if args.model and file.exists() else [])]
 
 
-def _measure(subject: Subject, args: Namespace, flags: list[str]) -> dict[str, Any]:
+def _measure(subject: Subject, args: Namespace, endpoints: dict[str, str]) -> dict[str, Any]:
     cells = []
-    endpoints = _endpoints(args.endpoint)
-    with bench(subject, *flags) as running:
+    with bench(subject, *_batching(args), rows_a_request=args.rows) as running:
         total = len(args.transport) * len(args.clients)
         before = running.server.memory_mb()
         with track("measuring", total, "cells") as progress:
@@ -75,6 +76,7 @@ def _measure(subject: Subject, args: Namespace, flags: list[str]) -> dict[str, A
         "model": subject.name,
         "batching": bool(args.batching),
         "rate": args.rate,
+        "rows": args.rows,
         "seconds": args.seconds,
         "rounds": args.rounds,
         "memory": memory,
@@ -107,13 +109,14 @@ def _cell(running: Bench, transport: str, clients: int, sides: dict[str, str], a
         this: dict[str, Any] = {}
         for side, address in list(sides.items())[:: 1 if number % 2 == 0 else -1]:
             this[side] = running.clients.ask(running.load(transport, clients, args.seconds, args.rate, address))
-        if args.model:
+        if args.model and not args.rate:  # an open loop has the throughput that it was told to have
             this["bare"] = running.bare.ask({"full": FULL, "seconds": args.seconds})
         rounds.append(this)
     broken = []
     for this in rounds:
         for side in sides:
             replies = this[side].pop("replies")
+            this[side]["rows_a_second"] = this[side]["requests_a_second"] * args.rows
             this[side] |= {"wrong": 0} if side == "floor" else running.judge(transport, replies)
             broken += broken_load(f"{side}, {transport}, {clients} clients", this[side])
     return {"transport": transport, "clients": clients, "rounds": rounds, "ratios": _ratios(rounds), "broken": broken}
@@ -125,7 +128,7 @@ def broken_load(where: str, report: dict[str, Any]) -> list[str]:
     if report["failed"]:
         texts.append(f"{where}: {report['failed']} requests failed, such as {next(iter(report['errors']))}")
     if report["wrong"]:
-        texts.append(f"{where}: {report['wrong']} answers were wrong: {report['example']}")
+        texts.append(f"{where}: {report['wrong']} answers were wrong: {report['differences'][0]}")
     if not report["answered"]:
         texts.append(f"{where}: nothing was answered")
     return texts
@@ -141,8 +144,8 @@ def _ratios(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
                 found.setdefault(f"p50 to {side}", []).append(ours["p50_ms"] / this[side]["p50_ms"])
         if ours["answered"]:
             found.setdefault("p99 to p50", []).append(ours["p99_ms"] / ours["p50_ms"])
-        if "bare" in this:  # a request is a row
-            found.setdefault("share of bare", []).append(ours["requests_a_second"] / this["bare"]["rows_a_second"])
+        if "bare" in this:
+            found.setdefault("share of bare", []).append(ours["rows_a_second"] / this["bare"]["rows_a_second"])
     return found
 
 
@@ -154,9 +157,9 @@ def show(result: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 150)
     for transport in dict.fromkeys(cell["transport"] for cell in result["cells"]):
         cells = [cell for cell in result["cells"] if cell["transport"] == transport]
-        table = Table(title=f"{result['model']} over {transport}, a row a request; milliseconds")
+        table = Table(title=f"{result['model']} over {transport}, {result['rows']} rows a request; milliseconds")
         names = list(cells[0]["ratios"])
-        for column in ("clients", "requests/s", "p50", "p95", "p99", "failed", "wrong", *names):
+        for column in ("clients", "requests/s", "rows/s", "p50", "p95", "p99", "failed", "wrong", *names):
             table.add_column(column, justify="right")
         for cell in cells:
             table.add_row(*_row(cell, names))
@@ -187,5 +190,5 @@ def _row(cell: dict[str, Any], names: list[str]) -> list[str]:
         return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
     counts = [str(sum(each[key] for each in ours)) for key in ("failed", "wrong")]
-    speeds = [median(key) for key in ("requests_a_second", "p50_ms", "p95_ms", "p99_ms")]
+    speeds = [median(key) for key in ("requests_a_second", "rows_a_second", "p50_ms", "p95_ms", "p99_ms")]
     return [str(cell["clients"]), *speeds, *counts, *map(ratio, names)]

@@ -73,6 +73,18 @@ def test_serve_measures_beside_the_floor_and_compares_answers(capsys: pytest.Cap
     assert report["memory"]["after_mb"] > 50
 
 
+def test_mistakes_of_the_user(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["serve", "--endpoint", "localhost:8501"]) == 2
+    assert "localhost:8501: this is no endpoint." in capsys.readouterr().err
+    assert main(["serve", "--model", str(tmp_path)]) == 2
+    assert "no version of a model is here." in capsys.readouterr().err
+    (tmp_path / "1").mkdir()
+    assert main(["serve", "--model", str(tmp_path)]) == 2
+    assert "this model has no warm-up requests to ask." in capsys.readouterr().err
+    assert main(["serve", "--model", str(tmp_path), "--texts", str(tmp_path / "none")]) == 2
+    assert "none: cannot be read as text: " in capsys.readouterr().err
+
+
 def test_swap_sees_every_version_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     code, report = ran(capsys, "swap", "--swaps", "2", "--clients", "4", "--transport", "rest")
     (cell,) = report["cells"]
@@ -155,9 +167,10 @@ def test_wrong_answers_are_told_from_right_ones(tmp_path: Path) -> None:
         return {b64encode(json.dumps({"outputs": [each]}).encode()).decode(): 2 for each in values}
 
     found = judge([replies(1.5, 2.5), replies(2.5)], "rest")
-    assert (found["right"], found["wrong"], found["example"]) == (6, 0, "")
+    assert (found["right"], found["wrong"], found["differences"]) == (6, 0, [])
     found = judge([replies(1.5, 3.5), {b64encode(b"no").decode(): 1}], "rest")
-    assert (found["right"], found["wrong"]) == (2, 3) and "{'y': [1.5]} was expected" in found["example"]
+    assert (found["right"], found["wrong"]) == (2, 3) and len(found["differences"]) == 2
+    assert found["differences"][0] == "{'y': [1.5]} was expected, {'y': [3.5]} came 2 times"
 
 
 def test_what_is_the_same() -> None:
