@@ -43,9 +43,7 @@ FLAGS = {
     ),
     "listening": (
         Flag("port", int, 8500, "PORT", "for gRPC; 0 is none (default: 8500)"),
-        Flag(
-            "grpc_max_threads", int, 0, "N", "requests taken at once (default: 4 a processor; 128 for batching)"
-        ),
+        Flag("grpc_max_threads", int, 0, "N", "requests taken at once (default: 4 a processor; 128 for batching)"),
         Flag("enable_grpc_healthcheck_service", bool, False, "BOOL", "answer grpc.health.v1.Health (default: false)"),
         Flag("ssl_config_file", str, "", "FILE", "an SSLConfig in text format: gRPC by TLS"),
         Flag("rest_api_port", int, 8501, "PORT", "for REST; 0 takes any that is free (default: 8501)"),
