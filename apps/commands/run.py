@@ -23,7 +23,7 @@ from zoo.train import train
 SHIPPED = Path("saved_models/multi30k-en-de")
 ASKED = (
     "The child sees an old dog in the garden.",
-    "The woman that the men thank is happy because she finds a big house.",
+    "The woman that the men thank is happy because she finds a big book.",
 )
 REAL = (
     "A man in a blue shirt is standing on a ladder cleaning a window.",
