@@ -14,23 +14,23 @@ TRANSPORTS = ("rest", "grpc")
 app = CommandLine("bench", __doc__)
 
 
+def _json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+
+
 def _train(parser: ArgumentParser) -> None:
     parser.add_argument("--updates", type=int, default=40, metavar="N", help="of a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of each side (default: %(default)s)")
     parser.add_argument("--backend", default="tensorflow", help="of our side (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_train)
-def train(args: Namespace) -> None:
+def train(args: Namespace) -> int:
     """Training: our step with everything on against transformers' Marian on PyTorch, at the same shapes."""
     from apps.benches.train import measure, show
 
-    result = measure(args)
-    if args.json:
-        print(json.dumps(result, indent=2))
-    else:
-        show(result)
+    return _told(measure(args), show, args)
 
 
 def _decode(parser: ArgumentParser) -> None:
@@ -43,19 +43,15 @@ def _decode(parser: ArgumentParser) -> None:
     )
     add("--threads", type=int, default=0, metavar="N", help="of both sides (default: one, then all that there are)")
     add("--rounds", type=int, default=3, metavar="N", help="of each side (default: %(default)s)")
-    add("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_decode, on_tensorflow)
-def decode(args: Namespace) -> None:
+def decode(args: Namespace) -> int:
     """Decoding: the exported SavedModel against CTranslate2 on the same weights, strings in and strings out."""
     from apps.benches.decode import measure, show
 
-    result = measure(args)
-    if args.json:
-        print(json.dumps(result, indent=2))
-    else:
-        show(result)
+    return _told(measure(args), show, args)
 
 
 def _serve(parser: ArgumentParser) -> None:
@@ -78,7 +74,7 @@ def _serve(parser: ArgumentParser) -> None:
     help = "where a tensorflow_model_server has the same model: http://HOST:PORT, grpc://HOST:PORT, or both"
     add("--endpoint", nargs="+", default=[], metavar="URL", help=help)
     add("--batching", action="store_true", help="the server batches requests, as the home's parameters say")
-    add("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_serve, on_tensorflow)
@@ -95,7 +91,7 @@ def _swap(parser: ArgumentParser) -> None:
     add("--clients", type=int, default=32, metavar="N", help="(default: %(default)s)")
     add("--transport", nargs="+", default=list(TRANSPORTS), choices=TRANSPORTS, help="(default: both)")
     add("--batching", action="store_true", help="the server batches requests")
-    add("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_swap, on_tensorflow)
@@ -111,7 +107,7 @@ def _soak(parser: ArgumentParser) -> None:
     add("--minutes", type=float, default=60.0, metavar="M", help="(default: 60)")
     add("--load-seconds", type=float, default=10.0, metavar="S", help="of each of the mixed loads (default: 10)")
     add("--batching", action="store_true", help="the server batches requests")
-    add("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_soak, on_tensorflow)
@@ -126,7 +122,7 @@ def _fuzz(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--requests", type=int, default=10_000, metavar="N", help="(default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of chance (default: %(default)s)")
-    add("--json", action="store_true", help="print all figures as JSON")
+    _json(parser)
 
 
 @app.command(_fuzz, on_tensorflow)
@@ -138,12 +134,12 @@ def fuzz(args: Namespace) -> int:
 
 
 def _told(result: dict[str, Any], show: Callable[[dict[str, Any]], None], args: Namespace) -> int:
-    """Prints a result; the exit code says whether something in it must not be."""
+    """Prints a result; the exit code says whether something in it must not be (a comparison of speeds never breaks)."""
     if args.json:
         print(json.dumps(result, indent=2))
     else:
         show(result)
-    return 1 if result["broken"] else 0
+    return 1 if result.get("broken") else 0
 
 
 main = app.main
