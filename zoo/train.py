@@ -63,8 +63,12 @@ class Session:
         self.plan = Plan(self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices)
         self.every = choices.evaluate_every or self.plan.updates
         self.schedule = schedules.build(choices)
+        self.checkpoints, self.log = run.checkpoints, Log(run.folder / "log.csv")
         with devices.scope(choices.devices):
             self.model = self.task.build_model(choices.seed)
+            if start_from is not None and self.checkpoints.latest() is None:
+                for line in self.task.start_from(self.model, start_from):
+                    say(line)
             optimizer = build_optimizer(choices, self.schedule, self.model.trainable_variables)
             self.step = devices.make_step(
                 self.model,
@@ -74,7 +78,6 @@ class Session:
                 average_decay=choices.average_decay,
                 devices=choices.devices,
             )
-        self.checkpoints, self.log = run.checkpoints, Log(run.folder / "log.csv")
         self.examples = self._examples()
         self.logs: dict[str, float] = {}
         self.meta: dict[str, Any] = {
@@ -83,7 +86,7 @@ class Session:
             "history": [],
             "recipe": recipes.fingerprint(run.recipe),
         }
-        self._resume(start_from)
+        self._resume()
         self.started = time.monotonic() - self.meta["seconds"]
         (run.folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
 
@@ -93,13 +96,11 @@ class Session:
         table = open_part(self.run.recipe.data, "validation", self.task.columns)
         return [example.values for example in islice(table, wanted)]
 
-    def _resume(self, start_from: Start | None) -> None:
-        from zoo.training.checkpoints import restore, restore_weights
+    def _resume(self) -> None:
+        from zoo.training.checkpoints import restore
 
         found = self.checkpoints.latest()
         if found is None:
-            if start_from is not None:
-                restore_weights(self.model, start_from.weights)
             return
         arrays, meta = found
         if meta["recipe"] != self.meta["recipe"]:
@@ -177,8 +178,7 @@ class Session:
         """Answers to the validation examples; the first few are shown and written to samples.txt."""
         if not self.examples:
             return []
-        inputs = self.task.columns[:-1]
-        raws = [e[inputs[0]] if len(inputs) == 1 else tuple(e[name] for name in inputs) for e in self.examples]
+        raws = [self.task.raw(example) for example in self.examples]
         with track("answering validation examples", total=None):
             answers = self.task.predict(self.model, raws)
         lines = [f"update {done}"]

@@ -106,6 +106,35 @@ class Task(ABC):
     def predict(self, model: Any, raws: Sequence[Any]) -> list[Any]:
         """Raw inputs to raw answers, on any backend, without TensorFlow."""
 
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that are raw inputs, in the order of the inputs of `serving_default`; the rest is the answer."""
+        return self.columns[:-1]
+
+    def raw(self, values: Mapping[str, Any]) -> Any:
+        """What `predict` takes for an example: its input, or a tuple of them where there are several."""
+        found = tuple(values[name] for name in self.inputs())
+        return found[0] if len(found) == 1 else found
+
+    @abstractmethod
+    def answer(self, row: Mapping[str, Any]) -> Any:
+        """What `predict` returns and `score` takes, from one row of the outputs of `serving_default`."""
+
+    def start_from(self, model: Any, start: Any) -> list[str]:
+        """Takes over the weights of another run or home before the training begins.
+
+        Args:
+            model: as `build_model` made it.
+            start: `recipe`, `preprocessors` and `weights`, by path, of the other (`zoo.run.Start`).
+
+        Returns: lines for the user: what was taken, what begins anew.
+
+        Raises: UserError where the weights do not fit.
+        """
+        from zoo.training.checkpoints import restore_weights
+
+        restore_weights(model, start.weights)
+        return []
+
     @abstractmethod
     def score(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
         """The field's scores, the one that selects first (`zoo.evaluation`)."""

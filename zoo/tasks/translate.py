@@ -228,6 +228,9 @@ class Translate(Task):
                 answers[index] = (texts, found.scores[row].tolist())
         return answers
 
+    def answer(self, row: Mapping[str, Any]) -> str:
+        return row["text"]
+
     def score(self, answers: Sequence[str], references: Sequence[str]) -> list[Any]:
         """BLEU (which selects) and chrF, cased and detokenized."""
         from zoo.evaluation.text import bleu, chrf
