@@ -1,53 +1,32 @@
-"""Tables of examples: line-aligned text files, TSV, CSV and JSON lines, plain or compressed (.gz, .bz2, .xz).
+"""Tables of examples: line-aligned text files, TSV, CSV, JSON lines, CoNLL columns and SQuAD's JSON, plain or
+compressed (.gz, .bz2, .xz).
 
-A table streams: it never holds more than one row, may be read again and again, and says of every example where it came
-from, so that each complaint can name file and line.
+A table streams (all but SQuAD's, which is one piece of JSON): it never holds more than one row, may be read again and
+again, and says of every example where it came from, so that each complaint can name file and line.
 """
 
 import csv
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from zoo.data.conll import Conll
+from zoo.data.squad import Squad
+from zoo.data.tables import Example, Table, known_column
 from zoo.data.textfiles import format_of, read_lines, survey
-from zoo.errors import UserError, nearest
+from zoo.errors import UserError
 
 
-class Example(NamedTuple):
-    """One row: its value in each column of the task, and the place it came from as ``file:line``."""
-
-    values: dict[str, Any]
-    place: str
-
-
-class Table(ABC):
-    """Rows that can be read more than once.
-
-    Attributes:
-        columns: names of the values in each example.
-        files: what the rows are read from (for fingerprints); empty if they are made.
-        rows: how many there are, as far as known before reading; None if not.
-    """
-
-    columns: tuple[str, ...]
-    files: tuple[Path, ...] = ()
-    rows: int | None = None
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Example]:
-        """Read from the first row on. UserError names the place of what cannot be read."""
-
-
-def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, str]) -> Table:
+def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, str], ending: str = "") -> Table:
     """Open the user's files as a table.
 
     Args:
         files: a mapping of columns to line-aligned files (line n of each belongs to row n), or one path of a .tsv,
-            .csv or .jsonl file; any of them may be compressed (.gz, .bz2, .xz).
+            .csv, .jsonl, .conll (.bio, .iob) or .json file; any of them may be compressed (.gz, .bz2, .xz).
         columns: for each column of the task, the name of the column in the file or its 0-based number. In TSV and
             CSV, names mean that the first line is a header, numbers that there is none.
+        ending: what the format is to be told from where the file's own name does not tell it, such as ".tsv".
 
     Every file is looked through once here, so that what is missing, empty, not UTF-8, or of unequal length is a
     UserError now and not after hours.
@@ -56,28 +35,23 @@ def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[st
     - CSV follows RFC 4180: fields may be quoted, and then hold commas, line ends and doubled quotation marks.
     - TSV is never quoted (as its registration text/tab-separated-values says, and as parallel corpora come): a
       quotation mark is a character like any other, so that a single one cannot swallow the lines after it.
-    - JSON lines hold one object each; values may be of any type.
+    - JSON lines hold one object each; values may be of any type: ``{"words": ["Ada", "wrote"], "tags": ["B-person",
+      "O"]}`` is the same row as in CoNLL columns.
+    - CoNLL columns (.conll, .bio, .iob) are read by `zoo.data.conll.Conll`, .json as `zoo.data.squad.Squad`.
     """
     if isinstance(files, Mapping):
-        paths = {column: Path(files[_known(name, files, "the files given")]) for column, name in columns.items()}
+        paths = {column: Path(files[known_column(name, files, "the files given")]) for column, name in columns.items()}
         return _aligned(paths)
     path = Path(files)
-    reader = _FORMATS.get(format_of(path))
+    reader = _FORMATS.get(ending or format_of(path))
     if reader is None:
         raise UserError(
             "the name of the file does not tell its format",
             where=str(path),
-            remedy="One file must be .tsv, .csv or .jsonl (also .gz, .bz2, .xz); text files are given one a column.",
+            remedy=f"One file must be {', '.join(_FORMATS)} (also .gz, .bz2, .xz); text files are given one a column.",
         )
     lines = survey(path)
     return reader(path, columns, lines)
-
-
-def _known(name: str, known: Collection[str], where: str) -> str:
-    """`name`, if it is among the known ones; else the UserError that lists what there is."""
-    if name not in known:
-        raise UserError(f'no column "{name}". There are: {", ".join(known)}.{nearest(name, known)}', where=where)
-    return name
 
 
 def _aligned(paths: Mapping[str, Path]) -> Table:
@@ -118,7 +92,7 @@ class Delimited(Table):
             self._fields = [int(name) for name in columns.values()]
         else:
             header = next(self._records(), ([], ""))[0]
-            self._fields = [header.index(_known(name, header, f"{path}:1")) for name in columns.values()]
+            self._fields = [header.index(known_column(name, header, f"{path}:1")) for name in columns.values()]
         if dialect is TSV:  # a quoted field of CSV may span lines, so only TSV is known by counting
             self.rows = lines - self._header
 
@@ -180,13 +154,19 @@ class JsonLines(Table):
                 raise UserError(f"not JSON: {error.msg}, character {error.pos + 1}", where=place) from None
             if not isinstance(row, dict):
                 raise UserError(f"a JSON object is expected, this is {type(row).__name__}", where=place)
-            yield Example({column: row[_known(name, tuple(row), place)] for column, name in self._names.items()}, place)
+            yield Example(
+                {column: row[known_column(name, tuple(row), place)] for column, name in self._names.items()}, place
+            )
 
 
 TSV = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
 CSV = {"delimiter": ","}
-_FORMATS = {
+_FORMATS: dict[str, Callable[[Path, Mapping[str, str], int], Table]] = {
     ".tsv": lambda path, columns, lines: Delimited(path, columns, TSV, lines),
     ".csv": lambda path, columns, lines: Delimited(path, columns, CSV, lines),
     ".jsonl": JsonLines,
+    ".conll": lambda path, columns, lines: Conll(path, columns),
+    ".bio": lambda path, columns, lines: Conll(path, columns),
+    ".iob": lambda path, columns, lines: Conll(path, columns),
+    ".json": lambda path, columns, lines: Squad(path, columns),
 }

@@ -13,8 +13,18 @@ from zoo.data.readers import Table
 from zoo.errors import UserError, nearest
 
 SETS = {
+    "agnews": "zoo.data.sets.agnews:SET",
+    "clinc150": "zoo.data.sets.clinc150:SET",
+    "mrpc": "zoo.data.sets.mrpc:SET",
     "multi30k": "zoo.data.sets.multi30k:SET",
+    "sick": "zoo.data.sets.sick:SET",
+    "squad": "zoo.data.sets.squad:SET",
+    "sst2": "zoo.data.sets.sst2:SET",
+    "stsb": "zoo.data.sets.stsb:SET",
     "toy_language": "zoo.data.sets.toy_language:SET",
+    "trec": "zoo.data.sets.trec:SET",
+    "wiki": "zoo.data.sets.wiki:SET",
+    "wnut17": "zoo.data.sets.wnut17:SET",
 }
 
 

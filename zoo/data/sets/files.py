@@ -25,7 +25,8 @@ class PublicFile:
     Attributes:
         name: its place below the folder of its set, in ZOO_DATA and in the cache, as its home names it. Under
             ZOO_DATA it may also be compressed, with .gz after this name.
-        url: its public home.
+        url: its public home; empty where these very bytes have none, since the set was cut or joined for us: such a
+            file is only read from ZOO_DATA.
         sha256: of the uncompressed bytes, in hexadecimal, so that it holds however the file is compressed.
     """
 
@@ -70,11 +71,17 @@ def _verify(path: Path, file: PublicFile) -> None:
         raise UserError(
             f"this is not the file it should be: its SHA-256 is {found}, not {file.sha256}",
             where=str(path),
-            remedy=f"Remove it and fetch it anew from {file.url}",
+            remedy=f"Remove it and fetch it anew from {file.url}" if file.url else "Put the right one in its place.",
         )
 
 
 def _download(file: PublicFile, target: Path, given: Path, about: About) -> None:
+    home = f"Home: {about.home}. Licence: {about.licence}"
+    remedy = f"Put it at {given / file.name} (ZOO_DATA says where data sets are). {home}"
+    if not file.url:
+        raise UserError(
+            f"not found under {given}, and in this form it has no public home", where=file.name, remedy=remedy
+        )
     # The process number keeps two downloads apart; the suffix stays last, as it tells the compression.
     partial = target.with_name(f"partial-{os.getpid()}-{target.name}")
     try:
@@ -89,8 +96,7 @@ def _download(file: PublicFile, target: Path, given: Path, about: About) -> None
         raise UserError(
             f"not found under {given} and not to be had from {file.url} ({reason})",
             where=target.name,
-            remedy=f"Put it at {given / file.name} (ZOO_DATA says where data sets are). Home: {about.home}. "
-            f"Licence: {about.licence}",
+            remedy=remedy,
         ) from None
     finally:
         partial.unlink(missing_ok=True)
