@@ -69,7 +69,7 @@ def test_json_lines_hold_the_same_rows(tmp_path):
     [
         (
             {"answers": [{"text": "1923", "answer_start": 26}]},  # counted in UTF-16, as JavaScript does
-            r'a\.json:1 \(id a1\): the answer "1923" is not in its context at 26: at 26 stands "923\."\n.* first found at 25',
+            r'a\.json:1 \(id a1\): the answer "1923" is not in its context at 26: .*"923\."\n.* first found at 25',
         ),
         ({"answers": [{"text": "Zoe", "answer_start": 0}]}, 'at 0 stands "Zoë"\n  The text is nowhere in the context'),
         ({"answers": [{"text": ".", "answer_start": -1}]}, 'the answer "." is not in its context at -1'),
