@@ -46,7 +46,7 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
+    columns: tuple[str, ...]
     exporter: ClassVar[str]
 
     def __init__(self, recipe: Recipe) -> None:
@@ -61,6 +61,18 @@ class Task(ABC):
     @abstractmethod
     def fit(self, examples: Iterable[Any], progress: Any = None) -> None:
         """Learns the preprocessors from the training examples."""
+
+    def adopt(self, preprocessors: Mapping[str, Any], examples: Iterable[Any], progress: Any = None) -> None:
+        """Takes over the preprocessors of another run or home instead of learning its own.
+
+        Args:
+            preprocessors: the other's, by name.
+            examples: the training examples, for what a task learns of them nevertheless, such as its labels.
+            progress: advanced by one a row that is read.
+
+        Raises: UserError where they do not serve this task.
+        """
+        self.preprocessors = dict(preprocessors)
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -114,6 +126,10 @@ class Task(ABC):
         """What `predict` takes for an example: its input, or a tuple of them where there are several."""
         found = tuple(values[name] for name in self.inputs())
         return found[0] if len(found) == 1 else found
+
+    def reference(self, values: Mapping[str, Any]) -> Any:
+        """What `score` compares the answer to an example with: the value of the last column."""
+        return values[self.columns[-1]]
 
     @abstractmethod
     def answer(self, row: Mapping[str, Any]) -> Any:

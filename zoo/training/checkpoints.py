@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,11 +68,34 @@ def restore_weights(model: keras.Model, arrays: Arrays) -> None:
         arrays: of a checkpoint or of `Checkpoints.average`; see `weights` for which of them are taken.
     Raises: UserError as `restore`.
     """
-    counted = {id(v) for v in model.weights}
-    variables = _named(model)
-    seeds = {name for name, variable in variables.items() if id(variable) not in counted}
-    wanted = {name: variable for name, variable in variables.items() if name not in seeds}
+    wanted = _weights_of(model)
+    seeds = _named(model).keys() - wanted.keys()
     _assign(wanted, {name: array for name, array in weights(arrays).items() if name not in seeds})
+
+
+def restore_part(model: keras.Model, arrays: Arrays, optional: Callable[[str], bool]) -> list[str]:
+    """Sets the weights of a model that shares its lower part with the one that the arrays are of.
+
+    Args:
+        arrays: as in `restore_weights`.
+        optional: tells by name ("model/…") what either model may have for itself.
+    Returns: the names of what stays as it is: optional, and not there or of another shape there.
+    Raises: UserError as `restore`, for what is not optional.
+    """
+    wanted, given = _weights_of(model), weights(arrays)
+    shapes = {name: array.shape for name, array in given.items()}
+    kept = [name for name, v in wanted.items() if optional(name) and shapes.get(name) != tuple(v.shape)]
+    taken = {name: variable for name, variable in wanted.items() if name not in kept}
+    seeds = _named(model).keys() - wanted.keys()
+    needed = {name: array for name, array in given.items() if name in taken or not (optional(name) or name in seeds)}
+    _assign(taken, needed)
+    return kept
+
+
+def _weights_of(model: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of the model by name, without the states of seed generators."""
+    counted = {id(v) for v in model.weights}
+    return {name: variable for name, variable in _named(model).items() if id(variable) in counted}
 
 
 def _named(model: keras.Model, optimizer: Any = None, step: Any = None) -> dict[str, keras.Variable]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from zoo.errors import UserError
 from zoo.recipe import option
+
+
+class Pace(NamedTuple):
+    """How a variable learns beside the others."""
+
+    scale: float  # of the learning rate, and so of the weight decay
+    start: int  # updates during which it stays as it is
 
 
 @dataclass(frozen=True)
@@ -56,3 +65,7 @@ class TrainingChoices:
                 where="[training] average_checkpoints",
                 remedy=f"set training.keep = {self.average_checkpoints}.",
             )
+
+    def paces(self, paths: Sequence[str]) -> list[Pace]:
+        """One for each variable, by path; empty where all learn alike."""
+        return []

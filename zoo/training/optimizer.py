@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from zoo.training.choices import TrainingChoices
+from zoo.training.choices import Pace, TrainingChoices
 
 NOT_DECAYED = ("bias", "gamma", "beta", "positions")
+
+
+class PacedAdamW(keras.optimizers.AdamW):
+    """AdamW in which each variable has a learning rate of its own, a share of the schedule's.
+
+    Means and variances of the gradients are kept from the first update on, also of a variable that does not learn yet.
+
+    Args:
+        paces: one for each variable that it is built with, in their order.
+        choices: those of AdamW.
+    """
+
+    def __init__(self, paces: Sequence[Pace], **choices: Any) -> None:
+        super().__init__(**choices)
+        self.paces = list(paces)
+
+    def _rate(self, variable: Any, learning_rate: Any) -> Any:
+        scale, start = self.paces[self._get_variable_index(variable)]
+        rate = ops.cast(learning_rate, "float32") * scale
+        return ops.where(self.iterations >= start, rate, 0.0) if start else rate
+
+    def rates(self, variables: Sequence[Any]) -> list[float]:
+        """The rates that the next update gives to the variables."""
+        return [float(self._rate(variable, self.learning_rate)) for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = self._rate(variable, learning_rate)
+        if self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * ops.cast(rate * self.weight_decay, variable.dtype))
+        super().update_step(gradient, variable, rate)
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        """Nothing: Keras would decay all variables at one rate, so `update_step` does it."""
 
 
 def build_optimizer(choices: TrainingChoices, schedule: Any, variables: list[Any]) -> keras.optimizers.Optimizer:
@@ -17,14 +52,16 @@ def build_optimizer(choices: TrainingChoices, schedule: Any, variables: list[Any
     Weight decay leaves out biases, norms and tables of positions. Clipping belongs to the step, which clips the
     gradient of the whole update.
     """
-    optimizer = keras.optimizers.AdamW(
-        learning_rate=schedule,
-        weight_decay=choices.weight_decay,
-        beta_1=choices.beta_1,
-        beta_2=choices.beta_2,
-        epsilon=choices.epsilon,
-        name="adamw",
-    )
+    settings = {
+        "learning_rate": schedule,
+        "weight_decay": choices.weight_decay,
+        "beta_1": choices.beta_1,
+        "beta_2": choices.beta_2,
+        "epsilon": choices.epsilon,
+        "name": "adamw",
+    }
+    paces = choices.paces([variable.path for variable in variables])
+    optimizer = PacedAdamW(paces, **settings) if paces else keras.optimizers.AdamW(**settings)
     if choices.weight_decay:
         decayed = [v for v in variables if not any(part in v.path for part in NOT_DECAYED)]
         left_out = {id(v) for v in decayed}
