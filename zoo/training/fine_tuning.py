@@ -81,7 +81,7 @@ def freeze(variables: Iterable[Any], which: str | int) -> None:
     variables = list(variables)
     depths = _depths([variable.path for variable in variables])
     blocks = max(depths) - 1
-    frozen = {"embeddings": 0, "encoder": blocks}.get(which, which)  # type: ignore[call-overload]
+    frozen = which if isinstance(which, int) else {"embeddings": 0, "encoder": blocks}[which]
     if frozen > blocks:
         raise UserError(
             f"{frozen} blocks are to be frozen, and the model has {blocks}", where="[training] freeze",
