@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from zoo.training.losses import smoothed_cross_entropy, symmetric_divergence
+from zoo.training.losses import (
+    binary_cross_entropy,
+    in_batch_negatives,
+    smoothed_cross_entropy,
+    squared_error,
+    symmetric_divergence,
+)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -80,3 +86,38 @@ def test_logits_in_bfloat16_cost_their_rounding_alone() -> None:
     expected = brute_force_cross_entropy(exact[0], labels, mask, 0.1)
     assert float(smoothed_cross_entropy(rounded[0], labels, mask, 0.1)) == pytest.approx(expected, rel=1e-5)
     assert float(symmetric_divergence(*rounded, mask)) == pytest.approx(brute_force_divergence(*exact, mask), rel=1e-4)
+
+
+def test_weights_say_how_often_a_position_counts() -> None:
+    a, _, labels, mask = case(3, 2, 3, 4)
+    weights = np.arange(6, dtype="float32").reshape(2, 3)
+    for smoothing in (0.0, 0.2):
+        each = [
+            weights[place]
+            * brute_force_cross_entropy(a[place][None], labels[place][None], mask[place][None], smoothing)
+            for place in np.ndindex(2, 3)
+        ]
+        found = float(smoothed_cross_entropy(a, labels, mask, smoothing, weights))
+        assert found == pytest.approx(sum(each), rel=1e-5)
+
+
+def test_yes_or_no_decisions_and_squares() -> None:
+    logits = np.array([[2.0, -1.0], [500.0, -500.0], [7.0, 7.0]], "float32")
+    targets, real = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], "float32"), np.array([True, True, False])
+    expected = np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0)) + 500.0 + 500.0
+    assert float(binary_cross_entropy(logits, targets, real)) == pytest.approx(expected, rel=1e-6)
+    expected += 2 * np.log1p(np.exp(-2.0)) + 4 * 500.0
+    assert float(binary_cross_entropy(logits, targets, real, np.array([3.0, 5.0]))) == pytest.approx(expected, rel=1e-6)
+    assert float(squared_error(logits[:, 0], targets[:, 0], real)) == pytest.approx(1.0 + 500.0**2)
+
+
+def test_each_pair_against_the_others_of_its_batch() -> None:
+    a = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]], "float32")
+    b = np.array([[2.0, 0.0], [1.0, 1.0], [9.0, 0.0]], "float32")
+    real = np.array([True, True, False])
+    cosines = np.array([[1.0, 0.5**0.5], [0.0, 0.5**0.5]]) / 0.5
+    rows = [-log_softmax(cosines[row])[row] for row in (0, 1)]
+    columns = [-log_softmax(cosines[:, column])[column] for column in (0, 1)]
+    found = float(in_batch_negatives(a, b, real, temperature=0.5))
+    assert found == pytest.approx((sum(rows) + sum(columns)) / 2, rel=1e-5)
+    assert float(in_batch_negatives(a, b, np.zeros(3, bool), temperature=0.5)) == 0.0

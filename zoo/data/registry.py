@@ -22,6 +22,7 @@ SETS = {
     "sst2": "zoo.data.sets.sst2:SET",
     "stsb": "zoo.data.sets.stsb:SET",
     "toy_language": "zoo.data.sets.toy_language:SET",
+    "toy_sentences": "zoo.data.sets.toy_sentences:SET",
     "trec": "zoo.data.sets.trec:SET",
     "wiki": "zoo.data.sets.wiki:SET",
     "wnut17": "zoo.data.sets.wnut17:SET",

@@ -45,7 +45,9 @@ class FineTuning(TrainingChoices):
         low=0,
     )  # fmt: skip
     lora_rank: int = option(
-        0, "above 0: blocks learn by low-rank additions of this rank alone, merged at the export", low=0
+        0,
+        "above 0: the encoder learns by low-rank additions of this rank to query and value alone; merged at the export",
+        low=0,
     )
 
     def __post_init__(self) -> None:
@@ -53,6 +55,10 @@ class FineTuning(TrainingChoices):
         if isinstance(self.freeze, str) and self.freeze not in FREEZE:
             known = f"Known: {', '.join(FREEZE)}, or a number of blocks."
             raise UserError(f'cannot freeze "{self.freeze}"', where="freeze", remedy=known)
+        if self.lora_rank and self.freeze != "none":
+            raise UserError(
+                "with low-rank additions the encoder is frozen anyway", where="freeze", remedy="Leave freeze out."
+            )
 
     def paces(self, paths: Sequence[str]) -> list[Pace]:
         """Head 1, last block `layer_decay`, the one below `layer_decay` squared, …, embeddings last.

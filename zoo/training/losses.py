@@ -74,3 +74,31 @@ def squared_error(predictions: Any, targets: Any, mask: Any) -> Any:
     """(prediction - target) squared, summed over the real rows: all [B]; float32 scalar."""
     each = ops.square(ops.cast(predictions, "float32") - targets)
     return ops.sum(ops.where(mask, each, 0.0))
+
+
+def unit(x: Any) -> Any:
+    """Vectors [B, D] made as long as 1, float32; those of length 0, as of padding, stay and have a gradient of 0."""
+    x = ops.cast(x, "float32")
+    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), 1e-12))
+
+
+def in_batch_negatives(a: Any, b: Any, mask: Any, temperature: float) -> Any:
+    """Each text is to find its partner among those of its batch, and the partner it, summed over the real pairs.
+
+    InfoNCE over cosines (van den Oord et al., 2018, arXiv 1807.03748) in both directions (Radford et al., 2021).
+    A loss across rows: a larger batch has more negatives and is harder. Batches that are accumulated do not see each
+    other, so n batches of B are not one of n * B. Of several devices JAX sees all rows; TensorFlow's see their own.
+
+    Args:
+        a, b: [B, D], the vectors of the two texts of each pair.
+        mask: bool [B], True = a pair.
+        temperature: the cosines are divided by it.
+
+    Returns:
+        float32 scalar, a sum in nats: the mean of the two directions for each pair.
+    """
+    scores = ops.matmul(unit(a), ops.transpose(unit(b))) / temperature
+    scores = ops.where(ops.logical_and(mask[None, :], mask[:, None]), scores, -1e9)
+    labels = ops.arange(ops.shape(scores)[0])
+    both = [smoothed_cross_entropy(each, labels, mask) for each in (scores, ops.transpose(scores))]
+    return (both[0] + both[1]) / 2.0

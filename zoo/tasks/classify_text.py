@@ -1,0 +1,234 @@
+"""Classify text: a text, or a pair of texts, in; the name of its class out, or the names of all that apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zoo.data.plan import Shape
+from zoo.errors import UserError, nearest
+from zoo.recipe import Recipe, Schema, option
+from zoo.tasks.task import Signature
+from zoo.tasks.text_encoder import LabelledData, TextEncoder, sigmoid, softmax
+from zoo.training.fine_tuning import FineTuning
+
+PAIR = ("text_a", "text_b")
+
+
+@dataclass(frozen=True)
+class Data(LabelledData):
+    """Texts or pairs of texts with names of classes; [data] columns with text_a and text_b make it pairs."""
+
+    multi_label: bool = option(False, "any number of labels a text, instead of exactly one")
+    positive: str = option("", "one label: the class whose F1 is scored too")
+    separator: str = option(",", "several labels: what stands between them, where they are not a list (JSON lines)")
+
+
+@dataclass(frozen=True)
+class Training(FineTuning):
+    """How a classifier is trained."""
+
+    label_smoothing: float = option(0.0, "one label: probability that is spread over all", low=0.0, high=0.9)
+    class_weights: str | dict[str, float] = option(
+        "none", 'how often an example of each label counts: none, "balanced" by the training data, or a table by label'
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.class_weights, str) and self.class_weights not in ("none", "balanced"):
+            raise UserError(
+                f'"{self.class_weights}" says nothing', where="class_weights",
+                remedy='Known: "none", "balanced", or a table such as { spam = 2.0, ham = 1.0 }.',
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """From probabilities to labels."""
+
+    threshold: float = option(0.5, "several labels: probability from which a label is given", low=0.0, high=1.0)
+    reject_below: float = option(
+        0.0, "one label: with less probability the answer is reject_label instead", low=0.0, high=1.0
+    )
+    reject_label: str = option(
+        "", "stands for all that is none of the classes; examples that have it are scored but not learned from"
+    )
+
+    def __post_init__(self) -> None:
+        if self.reject_below and not self.reject_label:
+            raise UserError("reject_below needs a reject_label", where="reject_label")
+
+
+class ClassifyText(TextEncoder):
+    """The classifier: encoder, pooler, one logit a label; softmax, or a sigmoid each for several labels."""
+
+    name = "classify_text"
+    head = "classify"
+    data = Data
+    training = Training
+
+    @classmethod
+    def schema(cls) -> Schema:
+        return {**super().schema(), "decoding": Decoding}
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        pairs = any(name in recipe.data.columns for name in PAIR)
+        self.columns = (*PAIR, "label") if pairs else ("text", "label")
+        self.multi_label: bool = recipe.data.multi_label
+        if self.multi_label and recipe.training.class_weights == "balanced":
+            raise UserError(
+                "balanced weights are for one label a text", where="[training] class_weights",
+                remedy="With several labels give a table: how often a yes counts.",
+            )  # fmt: skip
+
+    # Labels, from the column to arrays.
+
+    def names(self, values: Mapping[str, Any]) -> list[str]:
+        """The labels of an example, the reject label left out."""
+        found = self.labels_in(values["label"])
+        return [name for name in ([found] if isinstance(found, str) else found) if name != self._rejected]
+
+    def labels_in(self, value: Any) -> Any:
+        """The answer that a value of the column "label" stands for: a label, or a list of them."""
+        if not self.multi_label:
+            if isinstance(value, list | dict) or value is None or not str(value).strip():
+                raise UserError(f"one label is expected, not {value!r:.40}", remedy="Several: data.multi_label = true.")
+            return str(value).strip()
+        parts = value if isinstance(value, list) else str(value).split(self.recipe.data.separator)
+        return [name for part in parts if (name := str(part).strip())]
+
+    @property
+    def _rejected(self) -> str | None:
+        return self.recipe.decoding.reject_label or None
+
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        return (*super().meaning, self.multi_label)
+
+    @property
+    def fingerprint(self) -> str:
+        data = self.recipe.data
+        return f"{super().fingerprint} {(data.multi_label, data.separator, self._rejected)}"
+
+    def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        ids = [self.labels.index(name) for name in self.names(values)]
+        return {"labels": np.array(ids, np.int32)}
+
+    def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+        if not self.multi_label and not len(row["labels"]):
+            return f'labelled "{self._rejected}"'
+        return super().keep(values, row)
+
+    def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
+        """labels int32 [B]; several: float32 [B, C] of 0 and 1."""
+        if not self.multi_label:
+            labels = np.zeros(shape.rows, np.int32)
+            labels[: len(rows)] = [row["labels"][0] for row in rows]
+            return {"labels": labels}
+        several = np.zeros((shape.rows, self.labels.size), np.float32)
+        for index, row in enumerate(rows):
+            several[index, row["labels"]] = 1.0
+        return {"labels": several}
+
+    # What is minimised.
+
+    @cached_property
+    def class_weights(self) -> np.ndarray:
+        """float32 [C]: how often an example of each label counts; of several labels, how often a yes does.
+
+        "balanced" is rows / (C · rows of the label), as in scikit-learn.
+        """
+        choice, labels, where = self.recipe.training.class_weights, self.labels, "[training] class_weights"
+        if isinstance(choice, dict):
+            for name in choice:
+                if name not in labels.names:
+                    raise UserError(f'there is no label "{name}".{nearest(name, labels.names)}', where=where)
+            return np.array([choice.get(name, 1.0) for name in labels.names], np.float32)
+        if choice == "none":
+            return np.ones(labels.size, np.float32)
+        counts = np.array(labels.counts, np.float64)
+        if not counts.size:
+            raise UserError("how often each label stands in the training data is not known", where=where)
+        return (counts.sum() / (counts.size * counts)).astype(np.float32)
+
+    def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        from keras import ops
+
+        from zoo.training.losses import binary_cross_entropy, smoothed_cross_entropy
+
+        logits, labels, real = model(self.inputs_of(batch), training=training), batch["labels"], batch["real"]
+        weights = ops.convert_to_tensor(self.class_weights)
+        rows = ops.cast(real, "float32")
+        if self.multi_label:
+            loss = binary_cross_entropy(logits, labels, real, weights)
+            count = ops.sum(rows) * self.labels.size
+        else:
+            each = ops.take(weights, labels)
+            smoothing = self.recipe.training.label_smoothing if training else 0.0
+            loss = smoothed_cross_entropy(logits, labels, real, smoothing, each)
+            count = ops.sum(rows * each)
+        return {"loss": loss, "count": count, "tokens": ops.sum(ops.cast(batch["mask"], "float32"))}
+
+    # Answers.
+
+    def probabilities(self, model: Any, raws: Sequence[Any]) -> np.ndarray:
+        """float32 [N, C], in the order of the labels; they add up to 1 unless there may be several labels."""
+        logits = np.stack(self.outputs(model, self.encode_raws(raws)))
+        return sigmoid(logits) if self.multi_label else softmax(logits)
+
+    def predict(self, model: Any, raws: Sequence[Any]) -> list[Any]:
+        """A label each; several: a list of labels each, the most probable first."""
+        if not raws:
+            return []
+        return [self.decide(row) for row in self.probabilities(model, raws)]
+
+    def decide(self, probabilities: np.ndarray) -> str | list[str]:
+        """The answer for the probabilities [C] of one row."""
+        choices, names = self.recipe.decoding, self.labels.names
+        if self.multi_label:
+            falling = np.argsort(-probabilities, kind="stable")
+            return [names[index] for index in falling if probabilities[index] >= choices.threshold]
+        best = int(np.argmax(probabilities))
+        return names[best] if probabilities[best] >= choices.reject_below else choices.reject_label
+
+    def answer(self, row: Mapping[str, Any]) -> str | list[str]:
+        return [str(name) for name in row["labels"][: row["count"]]] if self.multi_label else row["label"]
+
+    def score(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
+        """Accuracy (which selects), macro F1 and Matthews' correlation; of several labels micro and macro F1.
+
+        Also F1 of the class `data.positive`, and where there is a reject_label, how rows in and out of scope fare.
+        """
+        from zoo.evaluation import classification as scores
+
+        expected = [self.labels_in(each) for each in references]
+        if self.multi_label:
+            return [scores.multi_label_f1(answers, expected, average) for average in ("micro", "macro")]
+        found = [score(answers, expected) for score in (scores.accuracy, scores.macro_f1, scores.matthews)]
+        if self.recipe.data.positive:
+            found.append(scores.f1(answers, expected, self.recipe.data.positive))
+        if 0 < sum(each == self._rejected for each in expected) < len(expected):
+            # Answers are decided already: every one is sure, and the area under a curve says nothing.
+            found += scores.out_of_scope(answers, expected, [1.0] * len(answers), self._rejected)[:2]
+        return found
+
+    def signatures(self) -> dict[str, Signature]:
+        given = dict.fromkeys(self.inputs(), "string [B]")
+        one = {"label": "string [B]", "score": "float32 [B]", "truncated": "bool [B]"}
+        several = {
+            "labels": "string [B, N]",
+            "scores": "float32 [B, N]",
+            "count": "int32 [B]",
+            "truncated": "bool [B]",
+        }
+        every = {"labels": "string [B, C]", "probabilities": "float32 [B, C]"}
+        answer = (several, "the labels, most probable first") if self.multi_label else (one, "the label")
+        return {
+            "serving_default": Signature(given, *answer),
+            "probabilities": Signature(given, every, "every label with its probability"),
+        }
