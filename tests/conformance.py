@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import cached_property, partial
 from importlib import import_module
@@ -25,7 +26,7 @@ from zoo.errors import UserError
 from zoo.models.registry import FAMILIES
 from zoo.training.checkpoints import AUTOMATIC
 
-SIZES = {"vocabulary": 40, "classes": 5}  # for the sizes that a preset leaves to the preprocessor, by their last word
+VOCABULARY, CLASSES = 40, 5  # for the sizes that a preset leaves to the preprocessor
 SMALL = 100_000  # parameters of "debug" at most
 
 Inputs = dict[str, np.ndarray]
@@ -46,8 +47,11 @@ class Family:
         self.presets = self.module.PRESETS
         debug = self.presets["debug"]
         open_sizes = [field.name for field in fields(debug) if getattr(debug, field.name) == 0]
-        sizes = {name: SIZES[name.split("_")[-1]] for name in open_sizes if name.split("_")[-1] in SIZES}
-        self.config = replace(debug, **{**sizes, **changes})
+        vocabularies = {name: VOCABULARY for name in open_sizes if name.endswith("vocabulary")}
+        self.config = replace(debug, **{**vocabularies, **changes})
+        if getattr(self.config, "classes", CLASSES) == 0:
+            with suppress(UserError):  # a head without classes refuses them
+                self.config = replace(self.config, classes=CLASSES)
 
     def make(self, seed: int = 1, **choices: Any) -> keras.Model:
         """A new model as it begins."""

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from zoo.layers.dropout import Dropout
+from zoo.layers.initial import matrices
 
 
 def visible_keys(mask: Any) -> Any:
@@ -41,6 +42,7 @@ class Attention(keras.layers.Layer):
         heads: H; must divide D.
         dropout: rate on the attention weights in training.
         seed_generator: the model's generator, for initial weights and dropout.
+        deviation: of the initial matrices; see `zoo.layers.initial.matrices`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Attention(keras.layers.Layer):
         heads: int,
         dropout: float = 0.0,
         seed_generator: keras.random.SeedGenerator | None = None,
+        deviation: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,14 +60,13 @@ class Attention(keras.layers.Layer):
         self.width, self.heads, self.head_width = width, heads, width // heads
         # Query, key and value begin as one Glorot matrix [D, 3 D] would, smaller by sqrt(2) than one each. A post-norm
         # stack mixes less then: with the larger values all positions of an encoder grew alike at high learning rates.
-        narrow = keras.initializers.VarianceScaling(0.5, mode="fan_avg", distribution="uniform", seed=seed_generator)
+        narrow = matrices(seed_generator, deviation, scale=0.5)
         projection = {"units": width, "kernel_initializer": narrow, "dtype": self.dtype_policy}
         self.query = keras.layers.Dense(name="query", **projection)
         self.key = keras.layers.Dense(name="key", **projection)
         self.value = keras.layers.Dense(name="value", **projection)
-        glorot = keras.initializers.GlorotUniform(seed=seed_generator)
         self.output_projection = keras.layers.Dense(
-            width, kernel_initializer=glorot, name="output", dtype=self.dtype_policy
+            width, kernel_initializer=matrices(seed_generator, deviation), name="output", dtype=self.dtype_policy
         )
         self.dropout = None
         if dropout:

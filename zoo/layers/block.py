@@ -26,6 +26,7 @@ class BlockConfig:
     activation_dropout: float = 0.0
     drop_path: float = 0.0
     epsilon: float = 1e-5
+    deviation: float = 0.0  # of the initial matrices; 0: Glorot's
 
     @classmethod
     def of(cls, config: Any) -> BlockConfig:
@@ -80,7 +81,7 @@ class Block(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         policy = {"dtype": self.dtype_policy}
-        attention = (config.width, config.heads, config.attention_dropout, seed_generator)
+        attention = (config.width, config.heads, config.attention_dropout, seed_generator, config.deviation)
         self.attention = Attention(*attention, name="attention", **policy)
         self.around_attention = Residual(config, seed_generator, name="around_attention", **policy)
         self.cross = Attention(*attention, name="cross", **policy) if cross else None
@@ -91,6 +92,7 @@ class Block(keras.layers.Layer):
             config.activation,
             config.activation_dropout,
             seed_generator,
+            config.deviation,
             name="feedforward",
             **policy,
         )

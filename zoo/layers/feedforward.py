@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
+from zoo.layers.activations import activation as activation_of
 from zoo.layers.dropout import Dropout
+from zoo.layers.initial import matrices
 
 
 class FeedForward(keras.layers.Layer):
@@ -15,9 +17,10 @@ class FeedForward(keras.layers.Layer):
     Args:
         width: D.
         feedforward: F.
-        activation: name of a Keras activation.
+        activation: a name that `zoo.layers.activations` knows.
         dropout: rate after the activation, in training.
         seed_generator: the model's generator, for initial weights and dropout.
+        deviation: of the initial matrices; see `zoo.layers.initial.matrices`.
     """
 
     def __init__(
@@ -27,13 +30,13 @@ class FeedForward(keras.layers.Layer):
         activation: str = "relu",
         dropout: float = 0.0,
         seed_generator: keras.random.SeedGenerator | None = None,
+        deviation: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width, self.feedforward = width, feedforward
-        initializer = keras.initializers.GlorotUniform(seed=seed_generator)
-        dense = {"kernel_initializer": initializer, "dtype": self.dtype_policy}
-        self.inner = keras.layers.Dense(feedforward, activation=activation, name="inner", **dense)
+        dense = {"kernel_initializer": matrices(seed_generator, deviation), "dtype": self.dtype_policy}
+        self.inner = keras.layers.Dense(feedforward, activation=activation_of(activation), name="inner", **dense)
         self.outer = keras.layers.Dense(width, name="outer", **dense)
         self.dropout = Dropout(dropout, seed_generator, name="inner_dropout", dtype=self.dtype_policy)
 

@@ -27,6 +27,7 @@ class Positions(keras.layers.Layer):
         length: most positions; a position beyond it is an error of the caller.
         width: D.
         seed_generator: the model's generator, for the initial weights of "learned".
+        offset: rows of the table before that of position 0 (RoBERTa: 2).
     """
 
     def __init__(
@@ -35,25 +36,29 @@ class Positions(keras.layers.Layer):
         length: int,
         width: int,
         seed_generator: keras.random.SeedGenerator | None = None,
+        offset: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if kind not in ("sinusoidal", "learned"):
             raise ValueError(f'Positions are "sinusoidal" or "learned", not "{kind}".')
-        self.kind, self.length, self.width = kind, length, width
+        self.kind, self.length, self.width, self.offset = kind, length, width, offset
         self.initializer = keras.initializers.RandomNormal(stddev=0.02, seed=seed_generator)
 
     def build(self, input_shape: Any = None) -> None:
+        rows = self.offset + self.length
         if self.kind == "learned":
-            self.table = self.add_weight(name="table", shape=(self.length, self.width), initializer=self.initializer)
+            self.table = self.add_weight(name="table", shape=(rows, self.width), initializer=self.initializer)
         else:
-            self.table = sinusoidal_table(self.length, self.width)
+            self.table = sinusoidal_table(rows, self.width)
         self.built = True
 
     def call(self, x: Any, position: Any = None) -> Any:
         """x [R, K, D] -> [R, K, D]; `position` int32 [R] of each row's first token, 0 when not given."""
         tokens = ops.shape(x)[1]
         table = ops.cast(self.table, self.compute_dtype)
+        if self.offset:
+            table = table[self.offset :]
         if position is None:
             return x + table[None, :tokens]
         return x + ops.take(table, position[:, None] + ops.arange(tokens, dtype="int32"), axis=0)
