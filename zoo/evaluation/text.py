@@ -1,41 +1,13 @@
-"""Scores of text: BLEU and chrF by sacrebleu, the lowercased tokenized BLEU of the Multi30k papers, and exact matches.
-
-Every score runs from 0 to 100 and carries a 95 % confidence interval from bootstrap resampling of the rows (Koehn,
-2004, "Statistical Significance Tests for Machine Translation Evaluation"): it says how much of a difference the choice
-of test sentences explains, not how much the seed of the training does.
-"""
+"""Scores of text: BLEU and chrF by sacrebleu, the lowercased tokenized BLEU of the Multi30k papers, exact matches."""
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 
-import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
-from zoo.errors import UserError
-
-SAMPLES = 1000
-SEED = 12345  # sacrebleu's own
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score of a whole test set."""
-
-    name: str
-    value: float  # 0 to 100
-    interval: tuple[float, float]  # 95 % confidence
-    signature: str  # how it was computed, for others to repeat
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.name} {self.value:.2f} [{low:.2f}, {high:.2f}]"
-
-    def to_json(self) -> dict[str, object]:
-        """Returns plain JSON values."""
-        return asdict(self) | {"interval": list(self.interval)}
+from zoo.evaluation.score import SAMPLES, Score, check_rows, ratio
 
 
 def bleu(answers: Sequence[str], references: Sequence[str]) -> Score:
@@ -83,43 +55,24 @@ def moses_tokens(texts: Iterable[str], language: str) -> list[str]:
 
 def exact_match(answers: Sequence[str], references: Sequence[str]) -> Score:
     """The share of answers that are their reference, letter by letter."""
-    _check(answers, references)
-    hits = np.array([answer == reference for answer, reference in zip(answers, references, strict=True)], float)
-    return _ratio("exact match", hits, np.ones_like(hits), "rows")
+    check_rows(answers, references)
+    hits = [answer == reference for answer, reference in zip(answers, references, strict=True)]
+    return ratio("exact match", hits, [1] * len(hits), "of:rows")
 
 
 def token_accuracy(answers: Sequence[str], references: Sequence[str]) -> Score:
     """The share of words (divided by blanks) that stand in the right place; a word too many or too few is wrong."""
-    _check(answers, references)
+    check_rows(answers, references)
     pairs = [(answer.split(), reference.split()) for answer, reference in zip(answers, references, strict=True)]
-    hits = np.array([sum(a == r for a, r in zip(*pair, strict=False)) for pair in pairs], float)
-    return _ratio("token accuracy", hits, np.array([max(map(len, pair)) for pair in pairs], float), "words")
+    hits = [sum(a == r for a, r in zip(*pair, strict=False)) for pair in pairs]
+    return ratio("token accuracy", hits, [max(map(len, pair)) for pair in pairs], "of:words")
 
 
 def _corpus_score(name: str, metric: Metric, answers: Sequence[str], references: Sequence[str]) -> Score:
-    _check(answers, references)
+    check_rows(answers, references)
     score = metric.corpus_score(list(answers), [list(references)], n_bootstrap=SAMPLES)
     signature = metric.get_signature().format()
     # The interval is public only in sacrebleu's JSON: "confidence_var" is half its width, both are left out at 0.
     found = json.loads(score.format(width=6, signature=signature, is_json=True))
     middle, half = found.get("confidence_mean", 0.0), found.get("confidence_var", 0.0)
     return Score(name, score.score, (max(middle - half, 0.0), min(middle + half, 100.0)), signature)
-
-
-def _ratio(name: str, hits: np.ndarray, totals: np.ndarray, unit: str) -> Score:
-    """sum(hits) / sum(totals), both float [rows], in percent."""
-    drawn = np.random.default_rng(SEED).multinomial(len(hits), np.full(len(hits), 1 / len(hits)), SAMPLES)
-    samples = 100 * (drawn @ hits) / np.maximum(drawn @ totals, 1)
-    low, high = np.percentile(samples, [2.5, 97.5])
-    value = 100 * hits.sum() / max(totals.sum(), 1)
-    return Score(name, float(value), (float(low), float(high)), f"of:{unit}|bs:{SAMPLES}|seed:{SEED}")
-
-
-def _check(answers: Sequence[str], references: Sequence[str]) -> None:
-    if len(answers) != len(references):
-        raise UserError(
-            f"{len(answers):,} answers, and {len(references):,} references to compare them with",
-            remedy="give files of the same number of lines, line n of one belonging to line n of the other",
-        )
-    if not answers:
-        raise UserError("there are no answers to score", remedy="give a test set that has rows")
