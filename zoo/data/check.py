@@ -92,9 +92,14 @@ class Finding:
 
 @dataclass
 class Report:
-    """rows: how many each part has. findings: those that there are, the gravest kinds first."""
+    """rows: how many each part has. findings: those that there are, the gravest kinds first.
+
+    kinds: what may be found, in this order; notes: lines that are no complaint.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, Kind] = field(default_factory=lambda: KINDS)
+    notes: list[str] = field(default_factory=list)
     _found: dict[tuple[str, str], Finding] = field(default_factory=dict)
 
     def add(self, kind: str, part: str, place: str, text: str) -> None:
@@ -106,7 +111,7 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        order = list(KINDS)
+        order = list(self.kinds)
         return sorted(self._found.values(), key=lambda finding: (order.index(finding.kind), finding.part))
 
 
@@ -140,7 +145,7 @@ def check(
             # Each is taken out when found, so that what stands in train many times counts once.
             for kind, known, key in (("source", texts.sources, source), ("pair", texts.pairs, pair)):
                 if key in known:
-                    report.add(f"{kind} in train", part, known.pop(key), f"also at {place}: {_shown(text)}")
+                    report.add(f"{kind} in train", part, known.pop(key), f"also at {place}: {shown(text)}")
 
     _look_through("train", train, chain(sample, rows), columns, usual, report, look_up)
     return report
@@ -209,48 +214,54 @@ def _look_through(
     with track(f"checking {part}", total=table.rows) as progress:
         while chunk := list(islice(examples, ROWS_AT_ONCE)):
             rows = [(str(values[columns[0]]), str(values[columns[1]]), place) for values, place in chunk]
-            pairs = [_hash(f"{source}\0{target}") for source, target, _ in rows]
+            pairs = [hash_of(f"{source}\0{target}") for source, target, _ in rows]
             for (source, target, place), pair, repeated in zip(
                 rows, pairs, seen.add(np.array(pairs, np.uint64)), strict=True
             ):
                 if not source.strip() or not target.strip():
-                    report.add("empty", part, place, _shown(source, target))
+                    report.add("empty", part, place, shown(source, target))
                     continue  # empty rows are alike in all else
                 if repeated:
-                    report.add("duplicate", part, place, _shown(source, target))
+                    report.add("duplicate", part, place, shown(source, target))
                 for kind, text in _of_row(source, target, usual):
                     report.add(kind, part, place, text)
-                known(_hash(source), pair, place, source)
+                known(hash_of(source), pair, place, source)
             report.rows[part] += len(rows)
             progress.advance(len(rows))
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """64 bits that stand for a text."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def _of_row(source: str, target: str, usual: _Usual) -> Iterator[tuple[str, str]]:
     """Kinds of what is wrong with one row whose sides are not empty, with the text that shows it."""
     if source.strip() == target.strip() and script_of(source):
-        yield "copy", _shown(source)
+        yield "copy", shown(source)
     elif reason := _wrong_language(source, target, usual):
         yield "language", reason
     excess = abs(math.log(len(target) / len(source) / usual.ratio))
     if excess > math.log(RATIO) and max(len(source), len(target)) >= RATIO_FROM:
-        yield "ratio", _shown(source, target)
-    for text in (source, target):
-        if len(text) > MOST_CHARACTERS or len(text.split()) > MOST_WORDS:
-            yield "long", f"{len(text.split()):,} words, {len(text):,} characters: {_shown(text)}"
-        if CONTROL.search(text):
-            yield "control", _shown(text)
-        if text.isascii():
-            continue  # none of what follows
-        if "\ufffd" in text:
-            yield "replacement", _shown(text)
-        if MOJIBAKE.search(text):
-            yield "mojibake", _shown(text)
-        if not unicodedata.is_normalized("NFC", text):
-            yield "normalization", _shown(text)
+        yield "ratio", shown(source, target)
+    yield from of_text(source)
+    yield from of_text(target)
+
+
+def of_text(text: str) -> Iterator[tuple[str, str]]:
+    """Kinds of what is wrong with one text, whatever it belongs to, with what shows it."""
+    if len(text) > MOST_CHARACTERS or len(text.split()) > MOST_WORDS:
+        yield "long", f"{len(text.split()):,} words, {len(text):,} characters: {shown(text)}"
+    if CONTROL.search(text):
+        yield "control", shown(text)
+    if text.isascii():
+        return  # none of what follows
+    if "\ufffd" in text:
+        yield "replacement", shown(text)
+    if MOJIBAKE.search(text):
+        yield "mojibake", shown(text)
+    if not unicodedata.is_normalized("NFC", text):
+        yield "normalization", shown(text)
 
 
 def _wrong_language(source: str, target: str, usual: _Usual) -> str:
@@ -258,13 +269,13 @@ def _wrong_language(source: str, target: str, usual: _Usual) -> str:
     for name, text, script, sign in (("source", source, usual.scripts[0], 1), ("target", target, usual.scripts[1], -1)):
         found = script_of(text)
         if found and script and found != script:
-            return f"{name} in {found}, not {script}: {_shown(text)}"
+            return f"{name} in {found}, not {script}: {shown(text)}"
         if sign * usual.languages.leaning(text) < -LEANING:
-            return f"{name} looks like the other column: {_shown(text)}"
+            return f"{name} looks like the other column: {shown(text)}"
     return ""
 
 
-def _shown(*texts: str) -> str:
+def shown(*texts: str) -> str:
     """Texts as an example: on one line, not too long, what cannot be seen as an escape."""
     whole = " ||| ".join(texts)
     cut = whole if len(whole) <= LONGEST_SHOWN else f"{whole[:LONGEST_SHOWN]} …"
@@ -274,8 +285,9 @@ def _shown(*texts: str) -> str:
 def render(report: Report) -> str:
     """A report as text to print, the gravest findings first: how many, the first few with their places, what to do."""
     lines = ["Looked at " + ", ".join(f"{rows:,} rows of {part}" for part, rows in report.rows.items()) + "."]
+    lines += report.notes
     for finding in report.findings:
-        kind = KINDS[finding.kind]
+        kind = report.kinds[finding.kind]
         lines += ["", f"{finding.part}: {kind.problem}: {finding.count:,}"]
         lines += [f"  {place}  {text}" for place, text in finding.examples]
         lines += [f"  > {kind.remedy}"]
