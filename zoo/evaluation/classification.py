@@ -194,8 +194,8 @@ def _flags(rows: Sequence[Collection[str]], labels: tuple[str, ...]) -> np.ndarr
 
 
 def _sums(given: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """float [rows, 3, C]: right answers, answers, references; from bool [rows, C]."""
-    return np.stack([given & right, given, right], axis=1).astype(float)
+    """bool [rows, 3, C]: right answers, answers, references; from bool [rows, C]."""
+    return np.stack([given & right, given, right], axis=1)
 
 
 def _f1(

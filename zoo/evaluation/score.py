@@ -7,9 +7,11 @@ explains, not how much the seed of the training does.
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from zoo.errors import UserError
 
@@ -62,12 +64,16 @@ def summed(name: str, sums: np.ndarray, statistic: Callable[[np.ndarray], np.nda
 
     Args:
         name: of the score.
-        sums: float [rows, …], what each row adds.
+        sums: numbers [rows, …], what each row adds.
         statistic: sums over some rows, float [draws, …], to the score of each draw, float [draws].
         signature: how it is computed; that of the bootstrap is added.
     """
-    samples = np.stack([np.tensordot(np.bincount(drawn, minlength=len(sums)), sums, 1) for drawn in _draws(len(sums))])
-    return _score(name, float(statistic(sums.sum(0)[None])[0]), statistic(samples), signature)
+    rows, *shape = sums.shape
+    # Of many classes, a row has one or two: without the zeros, a thousand draws take a tenth of a second.
+    total = csr_array(sums.reshape(rows, prod(shape)), dtype=float).T.tocsr()
+    samples = np.stack([total @ np.bincount(drawn, minlength=rows) for drawn in (np.arange(rows), *_draws(rows))])
+    values = statistic(samples.reshape(len(samples), *shape))
+    return _score(name, float(values[0]), values[1:], signature)
 
 
 def redrawn(name: str, rows: int, statistic: Callable[[np.ndarray], float], signature: str) -> Score:
