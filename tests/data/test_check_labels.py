@@ -49,6 +49,7 @@ def test_clean_rows_bring_no_finding_and_the_labels_are_counted():
         ("two labels", [("text 0", "bad")], ["train:21"]),
         ("duplicate", [("text 0", "good"), ("text 0", "good")], ["train:21", "train:22"]),
         ("few", [("strange", "ugly"), ("stranger", "ugly")], ["train:21"]),
+        ("lines", [("swallowed\n5,row", "bad")], ["train:21"]),
         ("mojibake", [("donâ€™t go", "bad")], ["train:21"]),
         ("long", [("word " * 251, "bad")], ["train:21"]),
         ("control", [("a bell \x07", "bad")], ["train:21"]),

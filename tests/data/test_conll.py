@@ -125,6 +125,7 @@ def test_a_tag_that_does_not_fit_is_named(tmp_path, tags, scheme, line, problem)
         ("a O\nb\n", COLUMNS, r"a\.conll:2: 1 columns where 2 are expected"),
         ("a\tO\nb O\n", COLUMNS, r"a\.conll:2: 1 columns where 2"),
         ("a O\n\nNew York O\n", COLUMNS, r"a\.conll:3: 3 columns where 2"),
+        ("a\nb\n", COLUMNS, r"a\.conll:1: there is one column alone"),
         ("a\tO\n\tO\n", COLUMNS, r"a\.conll:2: an empty column"),
         ("a O\n", {"words": "0", "tags": "2"}, r"a\.conll:1: no column 2: there are 2"),
         ("a O\n", {"words": "tokens"}, r'a\.conll: no column "tokens" in a file of CoNLL columns'),

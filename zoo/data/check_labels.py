@@ -27,6 +27,9 @@ LABELLED = {
     ),
     "empty": Kind("rows with an empty text", "Remove them: they say nothing."),
     "no label": Kind("rows without a label", "Remove them, or give them one."),
+    "lines": Kind(
+        "texts of several lines", "Was a quotation mark of CSV left open there, so that it swallowed the rows after it?"
+    ),
     "few": Kind(f"labels with fewer than {FEW} examples", "Add examples, or join them with another label."),
     "duplicate": Kind(
         "rows that came before in the same part", "Remove them, unless their frequency is meant to count."
@@ -90,6 +93,8 @@ def _look_through(part: str, table: Table, inputs: tuple[str, ...], answer: str,
                 report.add("empty", part, place, shown(*texts))
                 continue  # empty rows are alike in all else
             for text in texts:
+                if "\n" in text.strip():
+                    report.add("lines", part, place, shown(text))
                 for kind, sign in of_text(text):
                     report.add(kind, part, place, sign)
             labels = list(_labels(values, answer))

@@ -130,6 +130,8 @@ class Conll(Table):
                 remedy="Every token needs as many columns as the first. Is a tag missing, or a blank within a word?",
             )
         for number in self._numbers:
+            if number < 0 and width == 1:
+                raise UserError("there is one column alone, so there are no tags", where=place)
             if number >= width:
                 raise UserError(f"no column {number}: there are {width}, counted from 0", where=place)
             if not fields[number].strip(" "):
