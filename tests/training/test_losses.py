@@ -8,6 +8,7 @@ from zoo.training.losses import (
     binary_cross_entropy,
     in_batch_negatives,
     smoothed_cross_entropy,
+    soft_cross_entropy,
     squared_error,
     symmetric_divergence,
 )
@@ -88,17 +89,17 @@ def test_logits_in_bfloat16_cost_their_rounding_alone() -> None:
     assert float(symmetric_divergence(*rounded, mask)) == pytest.approx(brute_force_divergence(*exact, mask), rel=1e-4)
 
 
-def test_weights_say_how_often_a_position_counts() -> None:
-    a, _, labels, mask = case(3, 2, 3, 4)
-    weights = np.arange(6, dtype="float32").reshape(2, 3)
-    for smoothing in (0.0, 0.2):
-        each = [
-            weights[place]
-            * brute_force_cross_entropy(a[place][None], labels[place][None], mask[place][None], smoothing)
-            for place in np.ndindex(2, 3)
-        ]
-        found = float(smoothed_cross_entropy(a, labels, mask, smoothing, weights))
-        assert found == pytest.approx(sum(each), rel=1e-5)
+def test_rows_with_a_distribution_each() -> None:
+    logits = np.array([[1.0, 3.0, 0.0], [2.0, 0.0, 0.0], [9.0, 9.0, 9.0]], "float32")
+    targets = np.array([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], "float32")
+    real, weights = np.array([True, True, False]), np.array([2.0, 0.5, 4.0], "float32")
+    rows = [-(target * log_softmax(row)).sum() for target, row in zip(targets, logits, strict=True)]
+    assert float(soft_cross_entropy(logits, targets, real)) == pytest.approx(rows[0] + rows[1], rel=1e-5)
+    found = float(soft_cross_entropy(logits, targets, real, weights=weights))
+    assert found == pytest.approx(2 * rows[0] + rows[1] / 2, rel=1e-5)
+    hard = np.eye(3, dtype="float32")[[2, 0, 1]]
+    expected = float(smoothed_cross_entropy(logits, np.array([2, 0, 1]), real, 0.3))
+    assert float(soft_cross_entropy(logits, hard, real, 0.3)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_yes_or_no_decisions_and_squares() -> None:

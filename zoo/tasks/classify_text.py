@@ -1,10 +1,15 @@
-"""Classify text: a text, or a pair of texts, in; the name of its class out, or the names of all that apply."""
+"""Classify text: a text, or a pair of texts, in; the name of its class out, or the names of all that apply.
+
+In JSON lines the label may also be a table, { "spam": 0.9, "ham": 0.1 }: the probabilities that a larger model, the
+teacher, gives to the text. A small model that learns from them is distilled from it (Hinton et al., 2015).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,6 +22,7 @@ from zoo.tasks.text_encoder import LabelledData, TextEncoder, sigmoid, softmax
 from zoo.training.fine_tuning import FineTuning
 
 PAIR = ("text_a", "text_b")
+EVEN = 0.5  # probability from which a label that a teacher told is scored as one
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class ClassifyText(TextEncoder):
     """The classifier: encoder, pooler, one logit a label; softmax, or a sigmoid each for several labels."""
 
     name = "classify_text"
+    exporter = "zoo.export.classify_text:build"
     head = "classify"
     data = Data
     training = Training
@@ -90,17 +97,38 @@ class ClassifyText(TextEncoder):
 
     def names(self, values: Mapping[str, Any]) -> list[str]:
         """The labels of an example, the reject label left out."""
-        found = self.labels_in(values["label"])
-        return [name for name in ([found] if isinstance(found, str) else found) if name != self._rejected]
+        return [name for name in self.shares(values["label"]) if name != self._rejected]
+
+    def shares(self, value: Any) -> dict[str, float]:
+        """What a value of the column "label" says: 1 for each label, or what a teacher gave to each (a table).
+
+        Raises: UserError, without a place, where it says nothing that can be learned.
+        """
+        if isinstance(value, dict):
+            return self._told(value)
+        if self.multi_label:
+            parts = value if isinstance(value, list) else str(value).split(self.recipe.data.separator)
+            return {name: 1.0 for part in parts if (name := str(part).strip())}
+        if isinstance(value, list) or value is None or not str(value).strip():
+            raise UserError(f"one label is expected, not {value!r:.40}", remedy="Several: data.multi_label = true.")
+        return {str(value).strip(): 1.0}
+
+    def _told(self, value: Mapping[str, Any]) -> dict[str, float]:
+        try:
+            found = {str(name): float(share) for name, share in value.items()}
+        except (TypeError, ValueError):
+            found = {}
+        total = 1.0 if self.multi_label else sum(found.values())
+        if not found or not 0 < total < inf or not all(0.0 <= share <= total for share in found.values()):
+            raise UserError(f"a table of labels needs a probability for each, not {value!r:.60}")
+        return {name: share / total for name, share in found.items()}
 
     def labels_in(self, value: Any) -> Any:
         """The answer that a value of the column "label" stands for: a label, or a list of them."""
-        if not self.multi_label:
-            if isinstance(value, list | dict) or value is None or not str(value).strip():
-                raise UserError(f"one label is expected, not {value!r:.40}", remedy="Several: data.multi_label = true.")
-            return str(value).strip()
-        parts = value if isinstance(value, list) else str(value).split(self.recipe.data.separator)
-        return [name for part in parts if (name := str(part).strip())]
+        shares = self.shares(value)
+        if self.multi_label:
+            return [name for name, share in shares.items() if share >= EVEN]
+        return max(shares, key=shares.get)
 
     @property
     def _rejected(self) -> str | None:
@@ -116,8 +144,10 @@ class ClassifyText(TextEncoder):
         return f"{super().fingerprint} {(data.multi_label, data.separator, self._rejected)}"
 
     def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        ids = [self.labels.index(name) for name in self.names(values)]
-        return {"labels": np.array(ids, np.int32)}
+        """labels int32 [n], with the share of each: float32 [n]."""
+        shares, names = self.shares(values["label"]), self.names(values)
+        ids = [self.labels.index(name) for name in names]
+        return {"labels": np.array(ids, np.int32), "shares": np.array([shares[name] for name in names], np.float32)}
 
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         if not self.multi_label and not len(row["labels"]):
@@ -125,15 +155,11 @@ class ClassifyText(TextEncoder):
         return super().keep(values, row)
 
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
-        """labels int32 [B]; several: float32 [B, C] of 0 and 1."""
-        if not self.multi_label:
-            labels = np.zeros(shape.rows, np.int32)
-            labels[: len(rows)] = [row["labels"][0] for row in rows]
-            return {"labels": labels}
-        several = np.zeros((shape.rows, self.labels.size), np.float32)
+        """targets float32 [B, C]: 1 for a label, a probability where a teacher told it."""
+        targets = np.zeros((shape.rows, self.labels.size), np.float32)
         for index, row in enumerate(rows):
-            several[index, row["labels"]] = 1.0
-        return {"labels": several}
+            targets[index, row["labels"]] = row["shares"]
+        return {"targets": targets}
 
     # What is minimised.
 
@@ -159,18 +185,18 @@ class ClassifyText(TextEncoder):
     def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         from keras import ops
 
-        from zoo.training.losses import binary_cross_entropy, smoothed_cross_entropy
+        from zoo.training.losses import binary_cross_entropy, soft_cross_entropy
 
-        logits, labels, real = model(self.inputs_of(batch), training=training), batch["labels"], batch["real"]
+        logits, targets, real = model(self.inputs_of(batch), training=training), batch["targets"], batch["real"]
         weights = ops.convert_to_tensor(self.class_weights)
         rows = ops.cast(real, "float32")
         if self.multi_label:
-            loss = binary_cross_entropy(logits, labels, real, weights)
+            loss = binary_cross_entropy(logits, targets, real, weights)
             count = ops.sum(rows) * self.labels.size
         else:
-            each = ops.take(weights, labels)
+            each = ops.matmul(targets, weights)
             smoothing = self.recipe.training.label_smoothing if training else 0.0
-            loss = smoothed_cross_entropy(logits, labels, real, smoothing, each)
+            loss = soft_cross_entropy(logits, targets, real, smoothing, each)
             count = ops.sum(rows * each)
         return {"loss": loss, "count": count, "tokens": ops.sum(ops.cast(batch["mask"], "float32"))}
 

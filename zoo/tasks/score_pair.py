@@ -33,6 +33,7 @@ class ScorePair(TextEncoder):
     """The scorer: encoder, pooler, one output. It learns scores from 0 to 1 and answers on the scale of the data."""
 
     name = "score_pair"
+    exporter = "zoo.export.score_pair:build"
     columns = ("text_a", "text_b", "score")
     head = "classify"
     data = Data

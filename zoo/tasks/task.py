@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.data.plan import Shape
+from zoo.data.tables import Table
 from zoo.errors import UserError, nearest
 from zoo.recipe import Recipe, Schema
 
@@ -40,6 +41,7 @@ class Task(ABC):
 
     Attributes:
         columns: names of the raw values of an example, the answer last.
+        asked: the signature of the export that answers to what `raw` gives; evaluation goes through it.
         exporter: "module:function" in zoo.export that builds the graph of this task (a name, since a task may not
             import a room above it).
         preprocessors: by name; empty until `fit` or `load`.
@@ -48,6 +50,7 @@ class Task(ABC):
     name: ClassVar[str]
     columns: tuple[str, ...]
     exporter: ClassVar[str]
+    asked: ClassVar[str] = "serving_default"
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -87,6 +90,10 @@ class Task(ABC):
     def fingerprint(self) -> str:
         """Hex digest of all that decides what `encode` and `keep` give."""
 
+    def arranged(self, table: Table) -> Table:
+        """The examples as `encode` is to have them, once the preprocessors are there: by default as they are."""
+        return table
+
     @abstractmethod
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Raw values to arrays, once, when data is prepared; deterministic and picklable."""
@@ -119,7 +126,7 @@ class Task(ABC):
         """Raw inputs to raw answers, on any backend, without TensorFlow."""
 
     def inputs(self) -> tuple[str, ...]:
-        """The columns that are raw inputs, in the order of the inputs of `serving_default`; the rest is the answer."""
+        """The columns that are raw inputs, in the order of those of the signature asked; the rest is the answer."""
         return self.columns[:-1]
 
     def raw(self, values: Mapping[str, Any]) -> Any:
@@ -133,7 +140,7 @@ class Task(ABC):
 
     @abstractmethod
     def answer(self, row: Mapping[str, Any]) -> Any:
-        """What `predict` returns and `score` takes, from one row of the outputs of `serving_default`."""
+        """What `predict` returns and `score` takes, from one row of the outputs of the signature asked."""
 
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes over the weights of another run or home before the training begins.
@@ -161,6 +168,12 @@ class Task(ABC):
 
 
 TASKS = {
+    "answer": "zoo.tasks.answer:Answer",
+    "classify_text": "zoo.tasks.classify_text:ClassifyText",
+    "embed": "zoo.tasks.embed:Embed",
+    "fill_mask": "zoo.tasks.fill_mask:FillMask",
+    "score_pair": "zoo.tasks.score_pair:ScorePair",
+    "tag": "zoo.tasks.tag:Tag",
     "translate": "zoo.tasks.translate:Translate",
 }
 """The tasks by name; a new one adds its one line here."""

@@ -66,7 +66,6 @@ class TextEncoder(Task):
     A task gives `head`, its columns, `targets`, `pad_targets`, `objective` and the way back from the outputs.
     """
 
-    exporter = "zoo.export.text_encoder:build"
     families = ("bert",)
     head: ClassVar[str]
     data: ClassVar[type] = Data
@@ -208,11 +207,13 @@ class TextEncoder(Task):
         """Fields of the family's Config that the task decides."""
         return {"head": self.head, "classes": self.labels.size if "labels" in self.preprocessors else 0}
 
-    def build_model(self, seed: int) -> Any:
-        from zoo.layers.adapters import adapt
+    @property
+    def config(self) -> Any:
+        """The family's Config for the fitted preprocessors.
 
-        section, choices = self.recipe.model, self.recipe.training
-        config = section.config
+        Raises: UserError where [model] does not go with the task, the vocabulary or the lengths.
+        """
+        config = self.recipe.model.config
         if config.head not in ("none", self.head):
             problem = f'the head "{config.head}" is none of the task {self.name}'
             raise UserError(problem, where="[model] head", remedy="Leave it out: the task sets it.")
@@ -228,7 +229,13 @@ class TextEncoder(Task):
                 f"{self.recipe.data.max_length} pieces are to be read, and the model has {config.max_length} positions"
             )
             raise UserError(problem, where="[data] max_length", remedy="Lower it, or raise model.max_length.")
-        model = resolve(FAMILIES[section.family])(config, seed=seed)
+        return config
+
+    def build_model(self, seed: int) -> Any:
+        from zoo.layers.adapters import adapt
+
+        choices = self.recipe.training
+        model = resolve(FAMILIES[self.recipe.model.family])(self.config, seed=seed)
         freeze(model.weights, choices.freeze)
         if choices.lora_rank:
             adapt(model, choices.lora_rank)

@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 
-def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float = 0.0, weights: Any = None) -> Any:
+def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float = 0.0) -> Any:
     """Label-smoothed cross-entropy, summed over the real positions (Szegedy et al., 2016; arXiv 1512.00567).
 
     The target distribution gives 1 - smoothing to the label and smoothing / V to every class, the label included.
@@ -17,7 +17,6 @@ def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float
         labels: int32 [B, T].
         mask: bool [B, T], True = counted.
         smoothing: in [0, 1).
-        weights: float32 [B, T], how often each position counts; None: once.
 
     Returns:
         float32 scalar, a sum in nats.
@@ -31,8 +30,6 @@ def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float
         each = ops.categorical_crossentropy(targets, logits, from_logits=True)
     else:
         each = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    if weights is not None:
-        each = each * weights
     return ops.sum(ops.where(mask, each, 0.0))
 
 
@@ -50,6 +47,24 @@ def symmetric_divergence(logits_a: Any, logits_b: Any, mask: Any) -> Any:
     log_b = ops.log_softmax(ops.cast(logits_b, "float32"))
     each = ops.sum((ops.exp(log_a) - ops.exp(log_b)) * (log_a - log_b), axis=-1) / 2.0
     return ops.sum(ops.where(mask, each, 0.0))
+
+
+def soft_cross_entropy(logits: Any, targets: Any, mask: Any, smoothing: float = 0.0, weights: Any = 1.0) -> Any:
+    """Cross-entropy with a distribution over the classes for each row, summed over the real rows.
+
+    Args:
+        logits: [B, C], any float dtype; computed in float32.
+        targets: float32 [B, C], adding up to 1: a label, or what a teacher says (Hinton et al., 2015).
+        mask: bool [B], True = counted.
+        smoothing: share of every target that is spread over all classes.
+        weights: float32 [B], how often each row counts.
+
+    Returns:
+        float32 scalar, a sum in nats.
+    """
+    targets = targets * (1.0 - smoothing) + smoothing / logits.shape[-1]
+    each = ops.categorical_crossentropy(targets, ops.cast(logits, "float32"), from_logits=True)
+    return ops.sum(ops.where(mask, each * weights, 0.0))
 
 
 def binary_cross_entropy(logits: Any, targets: Any, mask: Any, positive_weights: Any = 1.0) -> Any:

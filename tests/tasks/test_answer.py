@@ -1,0 +1,131 @@
+"""Questions: windows by hand, spans by hand, a toy that is learned."""
+
+import numpy as np
+import pytest
+
+from tests.tasks.encoders import BAD, CLS, DOT, FILM, GOOD, SEP, THE, WAS, learn, made, sums
+from zoo.data.plan import Shape
+from zoo.errors import UserError
+
+SMALL = {"data": {"max_length": 32, "max_question": 4, "stride": 8}}
+
+
+def values(question="the film", context="bad was the film . good", text="good", start=19):
+    answers = [{"text": text, "start": start}] if text else []
+    return {"question": question, "context": context, "answers": answers}
+
+
+def test_a_row_and_a_batch_by_hand():
+    task = made("answer", **SMALL)
+    row = task.encode(values())
+    assert row["ids"].tolist() == [CLS, THE, FILM, SEP, BAD, WAS, THE, FILM, DOT, GOOD, SEP]
+    assert (int(row["first"]), int(row["last"]), row["context"].tolist()) == (9, 9, [4, 10])
+    assert [int(task.encode(values(text="was the", start=4))[name]) for name in ("first", "last")] == [5, 6]
+    nothing = task.encode(values(text=None))
+    assert (int(nothing["first"]), int(nothing["last"])) == (0, 0)
+    batch = task.make_batch([row, nothing], Shape(3, (12,)))
+    assert batch["first"].tolist() == batch["last"].tolist() == [9, 0, 0]
+    assert np.flatnonzero(batch["possible"][0]).tolist() == [0, 4, 5, 6, 7, 8, 9]
+    assert np.flatnonzero(batch["possible"][2]).tolist() == [0]
+
+
+def test_long_contexts_have_windows_that_overlap():
+    task = made("answer", **SMALL)
+    context = np.arange(5, 65, dtype=np.int32) % 14 + 5
+    windows = task.windows("the film the film the film", context)
+    room = 32 - 4 - 3
+    assert [window.first for window in windows] == [0, 8, 16, 24, 32, 40]
+    assert [window.size for window in windows] == [room] * 5 + [20]
+    for window in windows:
+        inside = window.row["ids"][window.begin : window.begin + window.size]
+        assert inside.tolist() == context[window.first : window.first + window.size].tolist()
+        assert window.row["ids"][: window.begin].tolist() == [CLS, THE, FILM, THE, FILM, SEP]
+    assert task.windows("the", np.zeros(0, np.int32))[0].size == 0
+
+
+def test_an_answer_is_learned_where_it_has_most_context():
+    task = made("answer", **SMALL)
+    context = " ".join(["the"] * 40 + ["good"] + ["the"] * 9)
+    row = task.encode(values(context=context, start=160))
+    assert row["ids"][row["first"]] == GOOD
+    ends = int(row["first"]) - row["context"][0], row["context"][1] - 1 - int(row["first"])
+    assert ends == (16, 9)  # windows begin at 0, 8, 16 and 24
+    long = values(context="the " * 40, text="the " * 38, start=0)
+    assert task.keep(long, task.encode(long)) == "an answer longer than a window"
+
+
+def test_an_answer_that_is_not_there():
+    with pytest.raises(UserError, match="not in its context"):
+        made("answer", **SMALL).encode(values(start=3))
+
+
+def test_loss_by_hand():
+    task = made("answer", **SMALL)
+    batch = task.make_batch([task.encode(values())], Shape(2, (12,)))
+    logits = np.zeros((2, 12, 2), "float32")
+    logits[0, 9, 0], logits[0, 1] = np.log(6.0), 50.0  # what the question says is not asked
+    found = sums(task, lambda inputs, training: logits, batch, True)
+    assert found["loss"] == pytest.approx((np.log(2.0) + np.log(7.0)) / 2, rel=1e-5)
+    assert found["count"] == 1.0
+
+
+def spans(task, *windows):
+    made_up = [task.windows("the", np.arange(5, 10, dtype=np.int32))[0]._replace(first=first) for first, _ in windows]
+    logits = []
+    for window, (_, marks) in zip(made_up, windows, strict=True):
+        each = np.zeros((len(window.row["ids"]), 2))
+        each[0] = -5.0
+        for place, side, value in marks:
+            each[window.begin + place, side] = value
+        logits.append(each)
+    return task.best_span(made_up, logits)
+
+
+def test_the_likeliest_span_of_all_windows():
+    task = made("answer", **SMALL, decoding={"longest": 2})
+    assert spans(task, (0, [(1, 0, 3.0), (2, 1, 2.0)])) == (1, 2)
+    assert spans(task, (0, [(3, 0, 3.0), (1, 1, 2.0)])) != (3, 1)
+    assert spans(task, (0, [(0, 0, 3.0), (3, 1, 2.5)])) in [(0, 0), (0, 1)]  # four pieces are too many
+    assert spans(task, (0, [(1, 0, 3.0)]), (8, [(1, 0, 2.0), (1, 1, 2.0)])) == (9, 9)
+
+
+def test_no_answer_has_to_be_likelier_by_the_threshold():
+    def nothing(**decoding):
+        return spans(
+            made("answer", **SMALL, decoding=decoding), (0, [(1, 0, -20.0), *[(i, 1, -12.0) for i in range(5)]])
+        )
+
+    assert nothing() is not None
+    assert nothing(no_answer=True) is None
+    assert nothing(no_answer=True, threshold=5.0) is not None
+
+
+def test_learns_and_answers():
+    """The answer is what is good, wherever it stands."""
+    task = made("answer", **SMALL)
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(48):
+        words = rng.choice(["the", "so", "was", "a"], rng.integers(2, 12)).tolist()
+        words.insert(int(rng.integers(len(words) + 1)), "good")
+        context = " ".join(words)
+        rows.append(values("the film", context, "good", context.index("good")))
+    model = learn(task, [task.encode(each) for each in rows], 50, budget=1024)
+    found = task.predict(model, [task.raw(each) for each in rows])
+    assert found.count("good") > 43
+    long = " ".join(["the was so"] * 20 + ["Good"] + ["a"] * 9)
+    assert task.predict(model, [("the film", long), ("the film", "")]) == ["Good", ""]
+
+
+def test_signatures_are_frozen():
+    signatures = made("answer", **SMALL).signatures()
+    assert list(signatures["serving_default"].inputs) == ["question", "context"]
+    assert list(signatures["serving_default"].outputs) == ["answer", "start", "end", "score"]
+    assert list(signatures["n_best"].outputs) == ["answers", "starts", "ends", "scores"]
+
+
+def test_scores_of_known_answers():
+    references = [[{"text": "the good film", "start": 0}, {"text": "film", "start": 9}], []]
+    scores = made("answer", **SMALL).score(["a good film", "play"], references)
+    found = {score.name: score.value for score in scores}
+    assert next(iter(found)) == "F1" and (found["F1"], found["exact match"]) == (50.0, 50.0)

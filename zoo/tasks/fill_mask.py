@@ -1,0 +1,230 @@
+"""Fill the mask: a text with a hidden word in, the likeliest texts out. Its training is the pre-training of encoders.
+
+Masked language modelling as in Devlin et al., 2018 (arXiv 1810.04805), masked anew in each epoch (Liu et al., 2019,
+arXiv 1907.11692) and, where chosen, by whole words.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from zoo.data.packing import Packed
+from zoo.data.plan import Shape
+from zoo.data.tables import Table
+from zoo.errors import UserError
+from zoo.recipe import Schema, option
+from zoo.tasks.task import Signature
+from zoo.tasks.text_encoder import TextEncoder
+from zoo.training.fine_tuning import FineTuning
+
+WORD = re.compile(r"\w+")
+LEAST_ROOM = 8  # hidden pieces that a row has room for, at least: a long word is hidden whole in a short row
+
+
+@dataclass(frozen=True)
+class Training(FineTuning):
+    """How an encoder is pre-trained."""
+
+    masked_share: float = option(0.15, "share of the pieces that are to be told", low=0.01, high=0.9)
+    replaced: float = option(0.8, "share of those that become the mask", low=0.0, high=1.0)
+    random: float = option(0.1, "share of those that become any other piece; the rest stays", low=0.0, high=1.0)
+    whole_words: bool = option(True, "all pieces of a word are hidden together")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.replaced + self.random > 1.0:
+            raise UserError(f"replaced and random add up to {self.replaced + self.random:g}, over 1", where="random")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """From probabilities to texts."""
+
+    n_best: int = option(5, "fillings given for the mask", low=1, high=100)
+
+
+class FillMask(TextEncoder):
+    """The masked language model: encoder, and the head that tells the piece at each place."""
+
+    name = "fill_mask"
+    exporter = "zoo.export.fill_mask:build"
+    columns = ("text",)
+    head = "masked_words"
+    training = Training
+
+    @classmethod
+    def schema(cls) -> Schema:
+        return {**super().schema(), "decoding": Decoding}
+
+    def inputs(self) -> tuple[str, ...]:
+        return ("text",)
+
+    # Masking: anew each time a row is drawn; in validation the same each time, drawn from the row's own ids.
+
+    @cached_property
+    def special(self) -> np.ndarray:
+        """bool [V]: pieces that are never hidden and never put in."""
+        words = self.subwords
+        special = np.zeros(words.size, bool)
+        special[[words.pad_id, words.unknown_id, words.start_id, words.end_id, words.mask_id]] = True
+        return special
+
+    @cached_property
+    def _begins(self) -> np.ndarray:
+        """bool [V]: pieces with which a word begins."""
+        pieces = self.subwords.pieces(np.arange(self.subwords.size, dtype=np.int32))
+        if self.subwords.kind == "wordpiece":
+            return np.array([not piece.startswith("##") for piece in pieces])
+        return np.array([piece.startswith("Ġ") for piece in pieces])  # as GPT-2 writes a blank
+
+    def transform(self, row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """The row with pieces hidden: ids as the model sees them, labels as they were, hidden bool [T]."""
+        choices, labels = self.recipe.training, row["ids"]
+        hidden = self._hide(labels, rng)
+        fate = rng.random(len(labels))
+        others = np.flatnonzero(~self.special)
+        drawn = others[rng.integers(0, len(others), len(labels))]
+        replaced = hidden & (fate < choices.replaced)
+        put_in = hidden & ~replaced & (fate < choices.replaced + choices.random)
+        ids = np.where(replaced, self.subwords.mask_id, np.where(put_in, drawn, labels)).astype(np.int32)
+        return {**row, "ids": ids, "labels": labels, "hidden": hidden}
+
+    def _hide(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """bool [T]: words, in an order drawn anew, until they fill the share; one at least where there is one."""
+        choices, hidden = self.recipe.training, np.zeros(len(ids), bool)
+        places = np.flatnonzero(~self.special[ids])
+        begins = self._begins[ids[places]] if choices.whole_words else np.ones(len(places), bool)
+        begins[:1] = True
+        words = np.split(places, np.flatnonzero(begins)[1:])
+        left = max(1, round(choices.masked_share * len(places)))
+        for number in rng.permutation(len(words)):
+            word = words[number]
+            if len(word) <= left or not hidden.any():
+                hidden[word] = True
+                left -= len(word)
+            if left <= 0:
+                break
+        return hidden
+
+    # Data: documents are packed into rows of full length.
+
+    def arranged(self, table: Table) -> Table:
+        return Packed(table, self.subwords.encode, self.recipe.data.max_length - 2)
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A text, or the pieces of a row as `arranged` gives them."""
+        if "pieces" not in values:
+            return self.encode_inputs(self.texts(values))
+        packed = self.subwords.pack(values["pieces"], most=self.recipe.data.max_length)
+        return {"ids": packed.ids, "segments": packed.segments}
+
+    def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+        return None if len(row["ids"]) > 2 else "an empty text"
+
+    def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def make_batch(self, rows: Sequence[dict[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
+        still = [row if "hidden" in row else self.transform(row, _own_rng(row["ids"])) for row in rows]
+        return super().make_batch(still, shape)
+
+    def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
+        """positions, labels int32 [B, M]: where pieces are hidden, and which; told bool [B, M]: where there is one."""
+        most = max(LEAST_ROOM, ceil(self.recipe.training.masked_share * shape.lengths[0]))
+        batch = {
+            "positions": np.zeros((shape.rows, most), np.int32),
+            "labels": np.zeros((shape.rows, most), np.int32),
+            "told": np.zeros((shape.rows, most), bool),
+        }
+        for index, row in enumerate(rows):
+            places = np.flatnonzero(row["hidden"])[:most]
+            batch["positions"][index, : len(places)] = places
+            batch["labels"][index, : len(places)] = row["labels"][places]
+            batch["told"][index, : len(places)] = True
+        return batch
+
+    def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """The hidden pieces alone go through the projection onto the vocabulary."""
+        from keras import ops
+
+        from zoo.training.losses import smoothed_cross_entropy
+
+        labels, told = batch["labels"], batch["told"]
+        hidden = model.hidden(self.inputs_of(batch), training=training)
+        logits = model.masked_logits(hidden, batch["positions"])
+        right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
+        return {
+            "loss": smoothed_cross_entropy(logits, labels, told),
+            "count": ops.sum(ops.cast(told, "float32")),
+            "accuracy": ops.sum(ops.cast(ops.logical_and(right, told), "float32")),
+            "tokens": ops.sum(ops.cast(batch["mask"], "float32")),
+        }
+
+    # Answers: a text with the mask written in it, as the vocabulary spells it.
+
+    @property
+    def mask(self) -> str:
+        """How the mask is written in a text: [MASK] or <mask>."""
+        return self.subwords.special.mask
+
+    @cached_property
+    def fillings(self) -> list[str]:
+        """What each piece is in place of a mask, V of them."""
+        return [self.subwords.decode(np.array([index], np.int32)).strip() for index in range(self.subwords.size)]
+
+    def raw(self, values: Mapping[str, Any]) -> str:
+        """The text with one word, always the same, hidden."""
+        text = values["text"]
+        words = list(WORD.finditer(text))
+        if not words:
+            return f"{text} {self.mask}"
+        word = words[zlib.crc32(text.encode()) % len(words)]
+        return f"{text[: word.start()]}{self.mask}{text[word.end() :]}"
+
+    def predict(self, model: Any, raws: Sequence[str]) -> list[str]:
+        """The likeliest text each."""
+        return [texts[0] for texts, _ in self.predict_n_best(model, raws)]
+
+    def predict_n_best(self, model: Any, raws: Sequence[str]) -> list[tuple[list[str], list[float]]]:
+        """The texts with the likeliest pieces in place of the first mask, best first, and their probabilities.
+
+        A text without a mask comes back as it is, with probability 1.
+        """
+        rows = self.encode_raws(raws)
+        answers = []
+        for raw, row, logits in zip(raws, rows, self.outputs(model, rows), strict=True):
+            (places,) = np.nonzero(row["ids"] == self.subwords.mask_id)
+            if not len(places):
+                answers.append(([raw], [1.0]))
+                continue
+            odds = np.where(self.special, -np.inf, logits[places[0]][: self.subwords.size]).astype(np.float64)
+            shares = np.exp(odds - odds.max())
+            shares /= shares.sum()
+            best = np.argsort(-shares, kind="stable")[: self.recipe.decoding.n_best]
+            answers.append(([raw.replace(self.mask, self.fillings[i], 1) for i in best], shares[best].tolist()))
+        return answers
+
+    def answer(self, row: Mapping[str, Any]) -> str:
+        return row["texts"][0]
+
+    def score(self, answers: Sequence[str], references: Sequence[str]) -> list[Any]:
+        """The share of hidden words that were told."""
+        from zoo.evaluation.text import exact_match
+
+        return [exact_match(answers, references)]
+
+    def signatures(self) -> dict[str, Signature]:
+        outputs = {"texts": "string [B, N]", "scores": "float32 [B, N]"}
+        return {"serving_default": Signature({"text": "string [B]"}, outputs, "the mask filled, likeliest first")}
+
+
+def _own_rng(ids: np.ndarray) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(ids.tobytes()))
