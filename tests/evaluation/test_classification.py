@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import UserError
-from zoo.evaluation import classification, score
+from zoo.evaluation import score
 from zoo.evaluation.classification import (
     accuracy,
     best_threshold,
@@ -116,6 +116,8 @@ def test_no_threshold_is_better_than_the_best(rows):
     assert right(best) == max(map(right, np.arange(0, 1.1, 1 / 16)))
 
 
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@pytest.mark.parity
 @given(ROWS)
 @settings(max_examples=40)
 def test_values_are_those_of_scikit_learn(rows):
@@ -134,6 +136,7 @@ def test_values_are_those_of_scikit_learn(rows):
     assert (found.counts == metrics.confusion_matrix(references, answers, labels=found.labels)).all()
 
 
+@pytest.mark.parity
 @given(st.lists(st.tuples(LABEL_SETS, LABEL_SETS), min_size=1, max_size=20), st.sampled_from(["micro", "macro"]))
 @settings(max_examples=40)
 def test_values_of_several_labels_are_those_of_scikit_learn(rows, average):
@@ -146,6 +149,7 @@ def test_values_of_several_labels_are_those_of_scikit_learn(rows, average):
     assert multi_label_f1(answers, references, average).value == pytest.approx(expected)
 
 
+@pytest.mark.parity
 def test_area_is_that_of_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
@@ -190,4 +194,3 @@ def test_intervals_hold_the_value_and_are_those_of_the_definition():
         drawn = [rng.integers(0, 400, 400) for _ in range(60)]
         values = [rule(answers[rows].tolist(), references[rows].tolist()).value for rows in drawn]
         assert (low, high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])), abs=3)
-    assert classification.BINS == 15

@@ -26,6 +26,7 @@ def test_by_hand():
     assert mean_squared_error(answers, references).value == pytest.approx((0 + 1 + 1 + 4) / 4)
 
 
+@pytest.mark.parity
 def test_values_and_draws_are_those_of_scipy():
     rng = np.random.default_rng(0)
     references = rng.integers(0, 11, 300) / 2 + 1000.0  # with ties, far from 0

@@ -86,6 +86,7 @@ def test_recorded_values_of_seqeval(strict, recorded):
     assert [each.value for each in entity_scores(drawn(0), drawn(1), strict)] == pytest.approx(recorded)
 
 
+@pytest.mark.parity
 @settings(max_examples=50)
 @given(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=5), st.booleans())
 def test_values_are_those_of_seqeval(rows, strict):
