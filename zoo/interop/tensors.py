@@ -62,11 +62,13 @@ class Tensors:
 
     def hashes(self) -> dict[str, str]:
         """SHA-256, in hex, of each file by its name."""
-        found = {}
-        for path in self.files:
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return found
+        return {path.name: digest(path) for path in self.files}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, remedy: str = FETCH) -> dict[str, Any]:
