@@ -24,3 +24,12 @@ def test_vectors_begin_with_the_size_of_positions_and_logits_with_that_of_the_in
     table = array(embedding.table)
     assert table.std() == pytest.approx(16**-0.5, rel=0.02)
     assert (normal(50, 16) @ table.T).std() == pytest.approx(1.0, rel=0.1)
+
+
+def test_with_a_deviation_vectors_are_taken_as_they_are():
+    layer = TokenEmbedding(5000, 16, keras.random.SeedGenerator(1), deviation=0.02)
+    layer.build()
+    table, ids = array(layer.table), np.array([[3, 4999, 3]], "int32")
+    assert (array(layer(ids)) == table[ids]).all()
+    assert table.std() == pytest.approx(0.02 * 0.88, rel=0.02)  # cut at twice the deviation
+    assert np.abs(table).max() <= 0.04

@@ -34,6 +34,17 @@ def test_each_token_gets_the_vector_of_its_position(kind: str):
     assert_near(layer(x, position), x + np.stack([table[start : start + 5] for start in position]))
 
 
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_an_offset_leaves_the_first_rows_of_the_table_out(kind: str):
+    layer = Positions(kind, 12, 8, offset=2)
+    layer.build()
+    table, x = array(layer.table), normal(3, 5, 8)
+    assert table.shape == (14, 8)
+    assert_near(layer(x), x + table[2:7])
+    position = np.array([0, 7, 3], "int32")
+    assert_near(layer(x, position), x + np.stack([table[start + 2 : start + 7] for start in position]))
+
+
 @pytest.mark.parametrize("dtype, error", [("float16", 2**-11), ("bfloat16", 2**-8)])
 def test_half_precision_rounds_the_table_and_nothing_before_it(dtype: str, error: float):
     """Angles computed in half precision would be wrong by whole turns at these positions."""
