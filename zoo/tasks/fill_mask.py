@@ -129,9 +129,6 @@ class FillMask(TextEncoder):
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         return None if len(row["ids"]) > 2 else "an empty text"
 
-    def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
-
     def make_batch(self, rows: Sequence[dict[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
         still = [row if "hidden" in row else self.transform(row, _own_rng(row["ids"])) for row in rows]
         return super().make_batch(still, shape)

@@ -75,9 +75,6 @@ class Tag(TextEncoder):
         tags[first + 1] = np.array(labels, np.int32)[word_of[first]]
         return {"ids": packed.ids, "segments": packed.segments, "tags": tags}
 
-    def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError("encode gives them, since they belong to pieces")
-
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
         """tags int32 [B, T], -1 where none is told."""
         tags = np.full((shape.rows, *shape.lengths), -1, np.int32)

@@ -87,9 +87,9 @@ class TextEncoder(Task):
         """The label names in the answer of an example; none where a task has no labels."""
         return ()
 
-    @abstractmethod
     def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of an example as arrays, fields of its row."""
+        """The answer of an example as arrays, fields of its row; none where `encode` gives them, piece by piece."""
+        return {}
 
     @abstractmethod
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
@@ -268,6 +268,7 @@ class TextEncoder(Task):
         return [f"{line}; {' and '.join(anew)} anew" if anew else line]
 
     def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a batch the model takes."""
         return {name: batch[name] for name in INPUTS}
 
     # Answers.
