@@ -60,7 +60,11 @@ def save_vocabulary(kind, folder, fast=False):
         for name in names:
             (folder / name).unlink()
     else:
-        text = json.dumps({"tokenizer_class": usual, "model_max_length": SIZES["positions"] - 2})
+        flags = {"tokenizer_class": usual, "model_max_length": SIZES["positions"] - 2}
+        if kind == "roberta":  # transformers 4 made it so by itself, 5 does not
+            flags["mask_token"] = {"__type": "AddedToken", "content": "<mask>", "lstrip": True, "rstrip": False}
+            flags["mask_token"] |= {"normalized": False, "single_word": False}
+        text = json.dumps(flags)
         (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
     return size
 

