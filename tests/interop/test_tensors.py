@@ -32,6 +32,7 @@ def test_one_file_and_several_give_the_same(tmp_path):
         np.testing.assert_array_equal(tensors["b"], B)
         for path in tensors.files:
             assert tensors.hashes()[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert not tensors["a"].flags.owndata and not tensors["a"].flags.writeable  # a view of the file
     assert [path.name for path in tensors.files] == ["model-1.safetensors", "model-2.safetensors"]
 
 
@@ -68,6 +69,12 @@ def test_a_truncated_file_is_named_with_what_to_do(tmp_path, keep):
     with pytest.raises(UserError, match="not a whole safetensors file") as caught:
         Tensors(tmp_path)
     assert caught.value.where == str(path) and "Fetch" in caught.value.remedy
+
+
+def test_a_dtype_that_is_not_read_is_told(tmp_path):
+    save_file({"small": np.zeros(3, ml_dtypes.float8_e4m3fn)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="small is stored as F8_E4M3"):
+        Tensors(tmp_path)
 
 
 def test_other_formats_and_nothing_at_all(tmp_path):

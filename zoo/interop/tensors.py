@@ -1,16 +1,18 @@
 """The tensors of a checkpoint folder: safetensors or pickled, in one file or several with an index.
 
-Nothing is read but the headers until a tensor is asked for.
+Files are mapped: a tensor is read when it is used, and its bytes are not copied.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
@@ -19,6 +21,10 @@ from zoo.interop import pickled
 
 NAMES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is taken
 INDEX = ".index.json"
+DTYPES: dict[str, Any] = {  # of safetensors
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": ml_dtypes.bfloat16, "BOOL": "?",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
+}  # fmt: skip
 OTHERS = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index", "model.onnx", "openvino_model.xml")
 FETCH = "Fetch the file again."
 
@@ -37,7 +43,7 @@ class Tensors:
         self._sources = {path: _open(path) for path in self.files}
         self.where: dict[str, Path] = {}
         for path, source in self._sources.items():
-            for name in source.keys():  # noqa: SIM118 (safetensors' handle cannot be iterated)
+            for name in source:
                 if name in self.where:
                     raise UserError(f"{name} is in {self.where[name].name} too", where=str(path))
                 self.where[name] = path
@@ -52,13 +58,8 @@ class Tensors:
         return name in self.where
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The array as stored: a view of the mapped file, or the one copy of it that safetensors makes."""
-        path = self.where[name]
-        source = self._sources[path]
-        try:
-            return source[name] if isinstance(source, dict) else source.get_tensor(name)
-        except (SafetensorError, TypeError, KeyError) as error:
-            raise UserError(f"{name} cannot be read ({error})", where=str(path)) from error
+        """The array as stored, a read-only view of the mapped file."""
+        return self._sources[self.where[name]][name]
 
     def hashes(self) -> dict[str, str]:
         """SHA-256, in hex, of each file by its name."""
@@ -115,10 +116,23 @@ def _weight_map(index: Path) -> dict[str, str]:
     return found
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".bin":
         return pickled.read(path)
     try:
-        return safe_open(path, framework="np")
+        # The library holds the header against the length of the file; but what it hands out are copies.
+        with safe_open(path, framework="np"), path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (SafetensorError, OSError) as error:
         raise UserError(f"not a whole safetensors file ({error})", where=str(path), remedy=FETCH) from error
+    start = 8 + int.from_bytes(data[:8], "little")
+    arrays = {}
+    for name, about in json.loads(data[8:start]).items():
+        if name == "__metadata__":
+            continue
+        if about["dtype"] not in DTYPES:
+            remedy = f"Read are {', '.join(DTYPES)}: have transformers write it anew in one of them."
+            raise UserError(f"{name} is stored as {about['dtype']}", where=str(path), remedy=remedy)
+        dtype = np.dtype(DTYPES[about["dtype"]])
+        arrays[name] = np.ndarray(about["shape"], dtype, data, start + about["data_offsets"][0])
+    return arrays
