@@ -19,6 +19,7 @@ from apps.cli import (
     recipe_arguments,
     run_argument,
 )
+from apps.commands.frame import home_arguments, known_set, lines_arguments, model_argument
 
 app = CommandLine("translate", __doc__)
 
@@ -34,33 +35,18 @@ def _pairs(parser: ArgumentParser) -> None:
     parser.add_argument("--target", metavar="FILE", help="their translations, line by line")
 
 
-def _model(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="HOME_OR_RUN", help="a model home, or the folder of a run")
-
-
 def _test_set(parser: ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="NAME", help="a known data set, such as multi30k")
-    parser.add_argument("--split", metavar="NAME", help="its split, such as test_2016_flickr")
     parser.add_argument("--source", metavar="FILE", help="sentences to translate, one a line")
     parser.add_argument("--reference", metavar="FILE", help="their right translations, line by line")
-    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
 
 
-def _output(parser: ArgumentParser) -> None:
-    parser.add_argument("--input", metavar="FILE", help="one text a line (default: standard input)")
-    parser.add_argument("--output", metavar="FILE", help="one answer a line (default: standard output)")
+def _n_best(parser: ArgumentParser) -> None:
     parser.add_argument("--n-best", action="store_true", help="all hypotheses: line number, score, text, with tabs")
 
 
 def _picture(parser: ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help="the sentence to translate")
     parser.add_argument("--output", metavar="FILE", default="attention.png", help="the picture (default: %(default)s)")
-
-
-def _home(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
-    parser.add_argument("home", metavar="HOME", help="the model home, such as saved_models/NAME")
-    parser.add_argument("--version", type=int, metavar="N", help="its number (default: the next free one)")
 
 
 @app.command(_pairs)
@@ -79,15 +65,15 @@ def train(args: Namespace) -> None:
     train_run(args)
 
 
-@app.command(_home, on_tensorflow)
+@app.command(home_arguments, on_tensorflow)
 def export(args: Namespace) -> None:
     """Export a run as a SavedModel that takes and answers strings, scored and checked before it appears."""
-    from apps.commands.translate import export_run
+    from apps.commands.task import export_run
 
     export_run(args)
 
 
-@app.command(_model, _test_set, on_tensorflow)
+@app.command(model_argument, known_set, _test_set, on_tensorflow)
 def evaluate(args: Namespace) -> None:
     """Score the exported SavedModel from raw text to raw text: BLEU, chrF, with confidence intervals."""
     from apps.commands.translate import evaluate_home
@@ -95,7 +81,7 @@ def evaluate(args: Namespace) -> None:
     evaluate_home(args)
 
 
-@app.command(_model, _output, backend_argument)
+@app.command(model_argument, lines_arguments("one text a line"), _n_best)
 def predict(args: Namespace) -> None:
     """Translate lines, from a model home or (also without TensorFlow) from a run."""
     from apps.commands.translate import predict_lines
@@ -103,7 +89,7 @@ def predict(args: Namespace) -> None:
     predict_lines(args)
 
 
-@app.command(_model, _picture, on_tensorflow)
+@app.command(model_argument, _picture, on_tensorflow)
 def attention(args: Namespace) -> None:
     """Draw what each word of a translation attended to."""
     from apps.commands.translate import draw

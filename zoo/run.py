@@ -105,10 +105,10 @@ class Run:
         if folder.is_dir():
             self.task.load(folder)
         else:
-            if preprocessors:
-                self.task.preprocessors = dict(preprocessors)
-            else:
-                with track("learning the vocabulary", total=None, unit="rows") as progress:
+            with track("reading the training data", total=None, unit="rows") as progress:
+                if preprocessors:
+                    self.task.adopt(preprocessors, tables[0], progress)
+                else:
                     self.task.fit(tables[0], progress)
             draft = folder.with_name(".preprocessor")
             self.task.save(draft)

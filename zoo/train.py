@@ -146,7 +146,7 @@ class Session:
         more = {"validation_loss": self.validation_loss()}
         answers = self._answers(done)
         if self.choices.select == "score":
-            more["score"] = self.task.score(answers, [e[self.task.columns[-1]] for e in self.examples])[0].value
+            more["score"] = self.task.score(answers, [self.task.reference(e) for e in self.examples])[0].value
         goodness = more["score"] if "score" in more else -more["validation_loss"]
         self.meta["history"].append(goodness)
         row = {"step": done, "epoch": done / self.plan.updates, "seconds": self.meta["seconds"]}

@@ -90,8 +90,7 @@ def _prepare(name: str, home: Any, folder: Path) -> Model:
     from zoo.tasks.task import make
     from zoo.training.checkpoints import restore_weights
 
-    task = make(home.recipe)
-    task.preprocessors = home.preprocessors
+    task = home.task
     if name == "shipped":
         model, choices = task.build_model(0), replace(home.recipe.decoding, n_best=1)
         restore_weights(model, home.weights)
@@ -99,8 +98,10 @@ def _prepare(name: str, home: Any, folder: Path) -> Model:
         model, choices = _random_base(), SearchChoices(length_factor=0.0, length_extra=FORCED)
     folder.mkdir()
     for beam in BEAMS:
-        bundle = Bundle("translate", "", {}, "", model, task.preprocessors, replace(choices, beam=beam), [])
-        exported = build(bundle, "float32")
+        sections = {**home.recipe.sections, "decoding": replace(choices, beam=beam)}
+        searching = make(replace(home.recipe, sections=sections))
+        searching.preprocessors = task.preprocessors
+        exported = build(Bundle(searching, model, examples=[]), "float32")
         signatures = {"serving_default": exported.functions["serving_default"]}
         tf.saved_model.save(exported.module, str(folder / f"zoo_{beam}"), signatures=signatures)
     pieces = {side: each.pieces(range(each.size)) for side, each in task.preprocessors.items()}

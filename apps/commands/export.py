@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from zoo.data import registry
 from zoo.data.choices import open_part
+from zoo.export import scores as scoring
 from zoo.export.bundle import About, Bundle
 from zoo.export.home import Loaded, export
-from zoo.export.scores import Pairs, score_pairs
+from zoo.export.scores import TestSet
 from zoo.progress import say
 from zoo.run import Run
 
@@ -32,31 +33,24 @@ def export_run(run: Run, home: Path, version: int | None = None) -> Path:
     Raises: UserError as `zoo.export.home.export`, and where the run has no checkpoint.
     """
     recipe, task = run.recipe, run.task
-    table = open_part(recipe.data, "validation", task.columns)
-    examples = [example.values[task.columns[0]] for example in islice(table or (), EXAMPLES)]
+    tables = (open_part(recipe.data, part, task.columns) for part in ("validation", "train"))
+    examples = chain.from_iterable(table for table in tables if table)  # of train where nothing was kept back
     bundle = Bundle(
-        task=task.name,
-        exporter=task.exporter,
-        signatures=task.signatures(),
-        recipe=(run.folder / "recipe.toml").read_text(encoding="utf-8"),
+        task=task,
         model=run.model(),
-        preprocessors=task.preprocessors,
-        decoding=recipe.decoding,
-        examples=examples,
-        save_preprocessors=task.save,
-        max_source=recipe.export.max_source,
+        examples=[task.raw(example.values) for example in islice(examples, EXAMPLES)],
         curve=curve if (curve := run.folder / "curve.png").is_file() else None,
         about=_about(run),
     )
-    pairs = Pairs.of_recipe(recipe)
+    test = TestSet.of_recipe(task)
 
     def measure(model: Loaded) -> Mapping[str, Any]:
-        if pairs is None:
+        if test is None:
             return {}
-        scores = score_pairs(model, pairs)
-        for score in scores:
-            say(f"{pairs.name}: {score}")
-        return {"data": pairs.name, "scores": [score.to_json() for score in scores]}
+        scores = scoring.measure(model, test)
+        for each in scores:
+            say(f"{test.name}: {each}")
+        return {"data": test.name, "scores": [each.to_json() for each in scores]}
 
     return export(bundle, home, storage=recipe.export.storage, version=version, measure=measure)
 
@@ -66,13 +60,13 @@ def _about(run: Run) -> About:
     known = registry.about(recipe.data.set) if recipe.data.set else None
     environment = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
     last = run.checkpoints.latest()
+    languages = (getattr(recipe.export, f"{side}_language", "") for side in ("source", "target"))
     return About(
         description=recipe.header,
         data=f"{known.description} {known.home}" if known else str(recipe.data.train),
         licence=known.licence if known else "",
         limits=recipe.export.about,
-        source_language=recipe.export.source_language,
-        target_language=recipe.export.target_language,
+        languages=" to ".join(filter(None, languages)),
         environment=environment,
         minutes=last[1]["seconds"] / 60 if last else None,
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from argparse import Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from apps.cli import read_recipe
+from apps.commands import task
 from zoo import recipe as recipes
 from zoo.errors import UserError
 from zoo.progress import say
@@ -29,14 +28,13 @@ def train_run(args: Namespace) -> None:
     from zoo.tasks.translate import check_languages
     from zoo.train import train
 
-    start = starting_point(args.start_from) if args.start_from else None
+    start = task.starting_point(args.start_from) if args.start_from else None
     own = args.source or args.target
     recipe = own_recipe(args, start) if own else read_recipe(args, "translate", _schema())
     check_languages(recipe)
     run = Run(Path(args.run or Path("runs") / recipe.name), recipe)
     train(run, start_from=start)
-    print(f"trained: {run.folder}")
-    print(f"next: zoo translate export {run.folder} saved_models/{recipe.name}")
+    task.say_next("translate", run)
 
 
 def own_recipe(args: Namespace, start: Start | None = None) -> Recipe:
@@ -75,50 +73,17 @@ def own_recipe(args: Namespace, start: Start | None = None) -> Recipe:
     return recipes.made("translate", name, header, tables, _schema(), args.overrides)
 
 
-def starting_point(path: str) -> Start:
-    """Weights and preprocessors of a run, for --from; of a model home, those of its newest version."""
-    if (Path(path) / "recipe.toml").is_file():
-        return Start.of(Run.open(path))
-    from zoo.export.loaded import load
-
-    model = load(path)
-    return Start(model.recipe, model.preprocessors, model.weights)
-
-
-def export_run(args: Namespace) -> None:
-    """Exports a run, with the scores of its test set."""
-    from apps.commands.export import export_run as export
-
-    folder = export(Run.open(args.run), Path(args.home), version=args.version)
-    print(f"exported: {folder}")
-    print(f"next: python -m apps.serve {Path(args.home).parent}")
-
-
 def evaluate_home(args: Namespace) -> None:
     """Prints the scores of an exported model on a test set."""
-    from zoo.export.loaded import load
-    from zoo.export.scores import Pairs, score_pairs
-
-    model = load(args.model)
-    if args.data:
-        pairs = Pairs.of_data(args.data, args.split or "test", model.recipe)
-    elif args.source and args.reference:
-        pairs = Pairs.of_files(args.source, args.reference)
-    else:
-        raise UserError("no test set is named", remedy="Give --data and --split, or --source and --reference.")
-    scores = score_pairs(model, pairs)
-    if args.json:
-        print(json.dumps([score.to_json() for score in scores], indent=2))
-        return
-    for score in scores:
-        print(f"{score}\n  {score.signature}")
+    own = args.source and args.reference
+    task.evaluate_home(args, {"source": args.source, "target": args.reference} if own else None)
 
 
 def predict_lines(args: Namespace) -> None:
     """One answer a line; n-best: line number, score and text."""
-    texts = _lines(args.input)
+    texts = task.lines(args.input)
     answers = _answerer(args.model)(texts, args.n_best)
-    with open(args.output, "w", encoding="utf-8") if args.output else _standard_output() as file:
+    with task.output(args.output) as file:
         for number, (found, scores) in enumerate(answers, 1):
             if not args.n_best:
                 print(found[0], file=file)
@@ -174,20 +139,3 @@ def _answerer(path: str) -> Any:
         return home.n_best(texts) if n_best else (([text], [0.0]) for text in home(texts))
 
     return from_home
-
-
-def _lines(path: str | None) -> list[str]:
-    """Lines of a file or of standard input; a line of invalid UTF-8 is translated with its bytes replaced."""
-    try:
-        data = Path(path).read_bytes() if path else sys.stdin.buffer.read()
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    return data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
-
-
-class _standard_output:
-    def __enter__(self) -> Any:
-        return sys.stdout
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()

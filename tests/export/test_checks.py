@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.decoding.choices import SearchChoices
 from zoo.errors import UserError
 from zoo.export import home as homes
 from zoo.export import savedmodel, warmup
 from zoo.export.audit import audit
 from zoo.export.bundle import Bundle
 from zoo.export.text_to_text import build
+from zoo.tasks.task import Task, make
 
 tf = pytest.importorskip("tensorflow")
 
@@ -28,17 +28,16 @@ GOOD = tf.TensorSpec([None], tf.float32, name="x")
 
 @pytest.fixture(scope="module")
 def bundle(run):
-    return Bundle(
-        task="translate",
-        exporter="zoo.export.text_to_text:build",
-        signatures=run.task.signatures(),
-        recipe=(run.folder / "recipe.toml").read_text(encoding="utf-8"),
-        model=run.model(),
-        preprocessors=run.task.preprocessors,
-        decoding=SearchChoices(beam=1),
-        examples=TEXTS[:2],
-        max_source=8,
-    )
+    return Bundle(changed(run.task, decoding={"beam": 1}, export={"max_source": 8}), run.model(), TEXTS[:2])
+
+
+def changed(task: Task, **sections) -> Task:
+    """The task with fields of its recipe's sections replaced."""
+    recipe = task.recipe
+    new = {name: replace(recipe.sections[name], **fields) for name, fields in sections.items()}
+    other = make(replace(recipe, sections={**recipe.sections, **new}))
+    other.preprocessors = task.preprocessors
+    return other
 
 
 def saved(folder: Path, answer, spec=GOOD, **attributes) -> Path:
@@ -90,7 +89,8 @@ def test_files_of_its_own_are_refused(tmp_path):
 
 def test_other_names_than_promised_are_refused(bundle):
     other = {
-        name: replace(each, outputs={**each.outputs, "more": "bool [B]"}) for name, each in bundle.signatures.items()
+        name: replace(each, outputs={**each.outputs, "more": "bool [B]"})
+        for name, each in bundle.task.signatures().items()
     }
     with pytest.raises(ValueError, match="promised"):
         savedmodel.check_names(other, build(bundle, "float32"))
@@ -117,7 +117,7 @@ def test_what_is_longer_is_cut_and_said(bundle):
 
 def test_a_source_longer_than_the_positions_is_refused(bundle):
     with pytest.raises(UserError, match="positions for"):
-        build(replace(bundle, max_source=100_000), "float32")
+        build(replace(bundle, task=changed(bundle.task, export={"max_source": 100_000})), "float32")
 
 
 def test_warm_up_asks_every_signature(home):

@@ -107,4 +107,6 @@ def test_a_version_that_fails_its_check_never_appears(run, tmp_path, monkeypatch
 
 def test_a_different_answer_is_refused():
     with pytest.raises(UserError, match="where the model itself answers"):
-        homes.savedmodel.check_answers(["a"], {"text": ["b"], "score": [0.1]}, {"text": ["c"], "score": [0.2]})
+        homes.savedmodel.check_answers(
+            ["a"], {"text": ["b"], "score": [0.1]}, {"text": ["c"], "score": [0.2]}, ["text"]
+        )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.decoding.choices import SearchChoices
-from zoo.tasks.task import Signature
+from zoo.recipe import Recipe
+from zoo.tasks.task import Task
 
 FORMAT = 1  # of a model home; written into signatures.json
 STORAGES = ("float32", "float16", "bfloat16")
@@ -22,8 +22,7 @@ class About:
     data: str = ""
     licence: str = ""
     limits: str = ""
-    source_language: str = ""
-    target_language: str = ""
+    languages: str = ""  # "en to de"
     environment: Mapping[str, Any] = field(default_factory=dict)
     minutes: float | None = None  # of training
 
@@ -33,35 +32,27 @@ class Bundle:
     """A trained model with all that its model home holds.
 
     Attributes:
-        task: name of the task.
-        exporter: "module:function" that builds the graph: bundle, storage -> Exported; as the task names it.
-        signatures: as the task promises them; what is built is compared with them.
-        recipe: text of the recipe.
+        task: with its recipe and preprocessors; it names the exporter and the signatures, with which what is built is
+            compared.
         model: a family's keras.Model.
-        preprocessors: by name, as the task holds them.
-        decoding: how answers are searched for.
-        examples: raw inputs, a few dozen, with which a version is tried before it appears.
-        save_preprocessors: writes them into a folder of the home, to go on training from it.
-        max_source: most tokens of an input, the end counted; the rest is cut.
+        examples: raws, as `task.predict` takes them, a few dozen, with which a version is tried before it appears.
         weights: by variable path, where they are not those that the model has now.
         scores: what was measured, for scores.json and the card: name -> value, or a row of values by name.
         curve: picture of the learning curve.
     """
 
-    task: str
-    exporter: str
-    signatures: Mapping[str, Signature]
-    recipe: str
+    task: Task
     model: Any
-    preprocessors: Mapping[str, Any]
-    decoding: SearchChoices
-    examples: Sequence[str]
-    save_preprocessors: Callable[[Path], None] | None = None
-    max_source: int = 256
+    examples: Sequence[Any]
     weights: Mapping[str, Any] | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
     curve: Path | None = None
     about: About = field(default_factory=About)
+
+    @property
+    def recipe(self) -> Recipe:
+        """As the model was trained."""
+        return self.task.recipe
 
 
 @dataclass(frozen=True)
@@ -73,11 +64,38 @@ class Exported:
         functions: by signature, tf.functions with named inputs and a dict of outputs.
         settled: by signature, what is decided in the graph and cannot be asked for: beam, temperature, …
         limits: how the graph bounds its own work, for signatures.json and the card.
-        reference: inputs -> what the model itself, without the graph, answers for outputs of serving_default.
+        reference: raws -> what the model itself, without the graph, answers for outputs of the signature that the task
+            is asked by.
+        close: outputs of that signature where rounding may decide between answers that are as good, so that a few of
+            them may differ from the reference.
     """
 
     module: Any
     functions: Mapping[str, Any]
     settled: Mapping[str, Mapping[str, Any]]
     limits: Mapping[str, Any]
-    reference: Callable[[Sequence[str]], dict[str, list[Any]]]
+    reference: Callable[[Sequence[Any]], dict[str, list[Any]]]
+    close: frozenset[str] = frozenset()
+
+
+def by_input(names: Sequence[str], raws: Sequence[Any]) -> dict[str, list[Any]]:
+    """Raws as the inputs of a signature: name -> one value a row.
+
+    Args:
+        names: of the inputs, in the order in which a task gives them.
+        raws: values where there is one input, tuples where there are several. A signature with one input takes the
+            parts of tuples one after another.
+    """
+    if len(names) == 1:
+        return {names[0]: [part for raw in raws for part in (raw if isinstance(raw, tuple) else (raw,))]}
+    return {name: [raw[place] for raw in raws] for place, name in enumerate(names)}
+
+
+def size_of(raw: Any) -> int:
+    """How long a raw is, to answer those of like length together."""
+    return sum(map(len, raw)) if isinstance(raw, tuple) else len(raw)
+
+
+def empty_like(raw: Any) -> Any:
+    """A raw with nothing in it."""
+    return tuple(type(part)() for part in raw) if isinstance(raw, tuple) else type(raw)()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.export.audit import Report
-from zoo.export.bundle import Bundle, Exported
+from zoo.export.bundle import Bundle, Exported, by_input, size_of
 from zoo.export.operate import lines_to_copy
 
 
@@ -21,9 +21,8 @@ def card(
 ) -> str:
     """The README.md of a version, in Markdown."""
     about = bundle.about
-    languages = " to ".join(each for each in (about.source_language, about.target_language) if each)
     facts = {
-        "task": f"{bundle.task} {languages}".strip(),
+        "task": f"{bundle.task.name} {about.languages}".strip(),
         "version": f"{version}, {megabytes:.1f} MB",
         "weights": f"{bundle.model.count_params():,}",
         "trained on": about.data,
@@ -36,8 +35,11 @@ def card(
     parts = [f"# {name}", about.description, f"| | |\n|---|---|\n{rows}", _scores(scores)]
     if bundle.curve:
         parts.append("![learning curve](curve.png)")
-    example = next((each for each in bundle.examples if each), "A text.")
-    parts += ["## Signatures", _signatures(bundle, exported), "## Asking it", lines_to_copy(name, example)]
+    names = list(bundle.task.signatures()["serving_default"].inputs)
+    examples = [each for each in bundle.examples if size_of(each)][:1]
+    given = {name: values[0] for name, values in by_input(names, examples).items() if values}
+    asked = dict(given) if len(given) > 1 else next(iter(given.values()), "A text.")
+    parts += ["## Signatures", _signatures(bundle, exported), "## Asking it", lines_to_copy(name, asked)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -66,14 +68,14 @@ def _scores(scores: Mapping[str, Any]) -> str:
         for each in scores["scores"]
     )
     return (
-        f"## Scores on {scores['data']}\n\nMeasured through this SavedModel, from raw text to raw text.\n\n"
+        f"## Scores on {scores['data']}\n\nMeasured through this SavedModel, from raw input to final answer.\n\n"
         f"| score | value | 95 % interval | signature |\n|---|---|---|---|\n{rows}"
     )
 
 
 def _signatures(bundle: Bundle, exported: Exported) -> str:
     rows = []
-    for name, signature in bundle.signatures.items():
+    for name, signature in bundle.task.signatures().items():
         inputs = ", ".join(f"`{key}` {kind}" for key, kind in signature.inputs.items())
         outputs = ", ".join(f"`{key}` {kind}" for key, kind in signature.outputs.items())
         rows.append(f"| `{name}` | {signature.about} | {inputs} | {outputs} |")

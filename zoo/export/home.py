@@ -12,10 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from zoo import recipe as recipes
 from zoo.errors import UserError
 from zoo.export import savedmodel, warmup
 from zoo.export.audit import audit
-from zoo.export.bundle import FORMAT, Bundle, Exported
+from zoo.export.bundle import FORMAT, Bundle, Exported, by_input, empty_like
 from zoo.export.card import card
 from zoo.export.loaded import Attention, Loaded, load, versions
 from zoo.export.operate import batching_parameters, models_config
@@ -50,8 +51,8 @@ def export(
     """
     home = Path(home)
     number = _number(home, version)
-    exported = resolve(bundle.exporter)(bundle, storage)
-    savedmodel.check_names(bundle.signatures, exported)
+    exported = resolve(bundle.task.exporter)(bundle, storage)
+    savedmodel.check_names(bundle.task.signatures(), exported)
     draft = home / f".{number}.{os.getpid()}.partial"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -91,31 +92,32 @@ def _number(home: Path, version: int | None) -> int:
 
 def _check(bundle: Bundle, exported: Exported, draft: Path) -> None:
     """Asks the new SavedModel in a fresh process, and compares with the model; rows alone with rows together."""
-    texts = [*bundle.examples, ""]
+    raws = [*bundle.examples, *map(empty_like, bundle.examples[:1])]
     say("comparing the SavedModel's answers, in a fresh process, with the model's own")
-    found = savedmodel.try_in_fresh_process(draft, texts, alone=TRIED_ALONE)
-    savedmodel.check_answers(texts, found["together"], exported.reference(texts))
+    inputs = {name: by_input(list(each.inputs), raws) for name, each in bundle.task.signatures().items()}
+    found = savedmodel.try_in_fresh_process(draft, bundle.task.asked, inputs, alone=TRIED_ALONE)
+    savedmodel.check_answers(raws, found["together"], exported.reference(raws), exported.close)
     savedmodel.check_rows(found["together"], found["alone"])
     for name, rows in found["rows"].items():
-        if set(rows) != {min(2, len(texts))}:
-            raise ValueError(f"signature {name} answers two texts with outputs of {rows} rows.")
+        if set(rows) != {min(2, len(raws))}:
+            raise ValueError(f"signature {name} answers two rows with outputs of {rows} rows.")
 
 
 def _fill(bundle: Bundle, exported: Exported, draft: Path, name: str, number: int, measure: Measure | None) -> None:
     """Writes all that stands beside the graph."""
-    extra = draft / EXTRA
-    warmup.write(extra, name, bundle.signatures, bundle.examples)
+    extra, task = draft / EXTRA, bundle.task
+    promised = task.signatures()
+    warmup.write(extra, name, promised, bundle.examples)
     report = audit(draft, without_python=False)
     savedmodel.check_audit(draft, report)
-    (extra / "recipe.toml").write_text(bundle.recipe, encoding="utf-8")
-    if bundle.save_preprocessors:
-        bundle.save_preprocessors(extra / "preprocessor")
-    scores = {**bundle.scores, **(measure(Loaded(draft)) if measure else {})}
-    _write_json(extra / "scores.json", scores)
-    signatures = {key: {**asdict(value), "settled": exported.settled[key]} for key, value in bundle.signatures.items()}
-    described = {"format": FORMAT, "task": bundle.task, "signatures": signatures, "limits": dict(exported.limits)}
+    recipes.write(bundle.recipe, extra / "recipe.toml")
+    task.save(extra / "preprocessor")
+    signatures = {key: {**asdict(value), "settled": exported.settled[key]} for key, value in promised.items()}
+    described = {"format": FORMAT, "task": task.name, "signatures": signatures, "limits": dict(exported.limits)}
     verdict = {key: value for key, value in report.as_json().items() if key not in ("path", "signatures")}
     _write_json(extra / "signatures.json", {**described, "audit": verdict})
+    scores = {**bundle.scores, **(measure(Loaded(draft)) if measure else {})}
+    _write_json(extra / "scores.json", scores)
     if bundle.curve:
         shutil.copyfile(bundle.curve, extra / "curve.png")
     (extra / "batching_parameters.txt").write_text(batching_parameters(), encoding="utf-8")

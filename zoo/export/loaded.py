@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo import recipe as recipes
-from zoo.errors import UserError
-from zoo.export.bundle import FORMAT
+from zoo.errors import UserError, nearest
+from zoo.export.bundle import FORMAT, by_input, size_of
 from zoo.progress import track
 from zoo.recipe import Recipe
-from zoo.tasks.task import find, make
+from zoo.tasks.task import Task, find, make
 
-ROWS = 32  # texts that are answered together
+ROWS = 32  # rows that are answered together
 
 
 class Attention(NamedTuple):
@@ -46,9 +46,9 @@ class Loaded:
         self.folder = folder
         self._served = tf.saved_model.load(str(folder))  # held: signatures alone do not keep their variables
 
-    def __call__(self, texts: Sequence[str | bytes]) -> list[str]:
-        """The best answer of each text."""
-        return [row["text"] for row in self.rows("serving_default", texts)]
+    def __call__(self, raws: Sequence[Any]) -> list[Any]:
+        """The answer to each raw input, as the task tells it: of a translator a text, of a classifier a label."""
+        return [self.task.answer(row) for row in self.rows(self.task.asked, raws)]
 
     def n_best(self, texts: Sequence[str | bytes]) -> list[tuple[list[str], list[float]]]:
         """Several answers of each text, best first, and their scores."""
@@ -67,29 +67,42 @@ class Loaded:
             found.append(Attention(row["source_pieces"][:source], row["target_pieces"][:target], weights))
         return found
 
-    def rows(self, signature: str, texts: Sequence[str | bytes]) -> Iterator[dict[str, Any]]:
-        """The outputs of a signature for each text, in order; texts of like length are answered together.
+    def rows(self, signature: str, raws: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """The outputs of a signature for each raw input, in order; those of like length are answered together.
 
-        Raises: UserError where one string is given instead of a list of them.
+        Args:
+            signature: its name.
+            raws: values, or tuples of them where the signature has several inputs, in the order of `signatures`.
+
+        Raises: UserError for an unknown signature, and where one string is given instead of a list of them.
         """
         import tensorflow as tf
 
-        if isinstance(texts, str | bytes):
+        if isinstance(raws, str | bytes):
             raise UserError("a list of texts is wanted, and one text was given", remedy="Put it into a list.")
-        function = self._served.signatures[signature]
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        answers: list[Any] = [None] * len(texts)
-        shown = track("answering", len(texts), "texts") if len(texts) > ROWS else nullcontext(None)
+        if signature not in self.signatures:
+            raise UserError(f'no signature "{signature}".{nearest(signature, self.signatures)}', where=str(self.folder))
+        function, names = self._served.signatures[signature], list(self.signatures[signature]["inputs"])
+        order = sorted(range(len(raws)), key=lambda index: size_of(raws[index]))
+        answers: list[Any] = [None] * len(raws)
+        shown = track("answering", len(raws), "rows") if len(raws) > ROWS else nullcontext(None)
         with shown as progress:
             for first in range(0, len(order), ROWS):
                 chosen = order[first : first + ROWS]
-                outputs = function(text=tf.constant([texts[index] for index in chosen]))
-                plain = {name: _plain(tensor.numpy()) for name, tensor in outputs.items()}
+                inputs = by_input(names, [raws[index] for index in chosen])
+                outputs = function(**{name: tf.constant(values) for name, values in inputs.items()})
+                plain = {name: _plain(name, tensor.numpy()) for name, tensor in outputs.items()}
                 for row, index in enumerate(chosen):
                     answers[index] = {name: values[row] for name, values in plain.items()}
                 if progress:
                     progress.advance(len(chosen))
         return iter(answers)
+
+    @cached_property
+    def signatures(self) -> dict[str, Any]:
+        """What it answers: by name, inputs and outputs with their dtypes, in order."""
+        path = self.folder / "assets.extra" / "signatures.json"
+        return json.loads(path.read_text(encoding="utf-8"))["signatures"]
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -98,21 +111,17 @@ class Loaded:
         return recipes.read(path, find(recipes.peek_task(path)).schema())
 
     @cached_property
-    def preprocessors(self) -> dict[str, Any]:
-        """The preprocessors, as the task holds them."""
+    def task(self) -> Task:
+        """What it was made for, preprocessors loaded."""
         task = make(self.recipe)
         task.load(self.folder / "assets.extra" / "preprocessor")
-        return task.preprocessors
+        return task
 
     @cached_property
     def weights(self) -> dict[str, np.ndarray]:
         """The weights as a checkpoint names them, to go on training from: float32, by "model/…"."""
-        from zoo.export.seq2seq_weights import undo_layout
-
-        sizes = {f"{side}_vocabulary": each.size for side, each in self.preprocessors.items()}
-        config = replace(self.recipe.model.config, **sizes)
-        arrays = {name: variable.numpy() for name, variable in self._served.model.stored.items()}
-        return {f"model/seq2seq/{path}": value for path, value in undo_layout(arrays, config).items()}
+        exporter = import_module(self.task.exporter.partition(":")[0])
+        return {f"model/{path}": value for path, value in exporter.weights_of(self._served, self.task).items()}
 
     @cached_property
     def scores(self) -> dict[str, Any]:
@@ -127,13 +136,11 @@ def _check_format(folder: Path) -> None:
         raise UserError(problem, where=str(path), remedy="Install a newer zoo.")
 
 
-def _plain(values: np.ndarray) -> Any:
-    """Python values; bytes become text."""
-    if values.dtype == object:
-        return (
-            np.vectorize(lambda value: value.decode("utf-8"), otypes=[object])(values).tolist() if values.size else []
-        )
-    return values.tolist()
+def _plain(name: str, values: np.ndarray) -> Any:
+    """Python values; strings become text unless the name of the output ends in _bytes."""
+    if values.dtype != object or name.endswith("_bytes"):
+        return values.tolist()
+    return np.vectorize(lambda value: value.decode("utf-8"), otypes=[object])(values).tolist() if values.size else []
 
 
 def load(path: str | Path) -> Loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from zoo.errors import UserError
@@ -59,12 +60,12 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def lines_to_copy(name: str, example: str) -> str:
+def lines_to_copy(name: str, example: str | Mapping[str, str]) -> str:
     """How to ask a model and to run it by Docker, Docker Compose and Kubernetes, in Markdown.
 
     Args:
         name: of the model, whose home stands in the working folder.
-        example: an input.
+        example: an input, or a value for each of the inputs.
     """
     body = json.dumps({"instances": [example]}, ensure_ascii=False).replace("'", "'\\''")
     flags = ["--enable_batching", f"--batching_parameters_file=/models/{name}/batching_parameters.txt"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,32 @@ from zoo.export.audit import Report
 from zoo.export.bundle import Exported
 from zoo.tasks.task import Signature
 
-TOLERANCE = 1e-4  # of scores: sums over a text in another order
-TIES = 0.05  # share of texts that may be another hypothesis of the same score
+TOLERANCE = 1e-4  # of numbers: sums in another order
+TIES = 0.05  # share of rows that may get another answer that is as good
 
 # What a stock server has: TensorFlow and the ops of TensorFlow Text. It answers a batch, then its first rows alone, and
-# every other signature once. Answers go to standard output as JSON.
+# every signature once with two rows. Answers go to standard output as JSON; bytes come and go as {"b64": …}.
 FRESH = """
-import json, sys
+import base64, json, sys
 import tensorflow as tf
 import tensorflow_text
 asked = json.load(sys.stdin)
 served = tf.saved_model.load(asked["folder"])
-def plain(value):
+def plain(name, value):
     if isinstance(value, list):
-        return [plain(each) for each in value]
-    return value.decode("utf-8") if isinstance(value, bytes) else value
-def answer(signature, texts):
-    function = served.signatures[signature]
-    name, = function.structured_input_signature[1]
-    return {key: plain(value.numpy().tolist()) for key, value in function(**{name: tf.constant(texts)}).items()}
-texts = asked["texts"]
-together = answer("serving_default", texts)
-alone = [answer("serving_default", [text]) for text in texts[:asked["alone"]]]
-rows = {name: [len(value) for value in answer(name, texts[:2]).values()] for name in served.signatures}
+        return [plain(name, each) for each in value]
+    if not isinstance(value, bytes):
+        return value
+    return {"b64": base64.b64encode(value).decode()} if name.endswith("_bytes") else value.decode("utf-8")
+def given(value):
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
+def answer(signature, first, last):
+    inputs = {name: [given(each) for each in values[first:last]] for name, values in asked["inputs"][signature].items()}
+    outputs = served.signatures[signature](**{name: tf.constant(values) for name, values in inputs.items()})
+    return {name: plain(name, value.numpy().tolist()) for name, value in outputs.items()}
+together = answer(asked["asked"], 0, None)
+alone = [answer(asked["asked"], row, row + 1) for row in range(asked["alone"])]
+rows = {name: [len(value) for value in answer(name, 0, 2).values()] for name in served.signatures}
 print(json.dumps({"together": together, "alone": alone, "rows": rows}))
 """
 
@@ -97,19 +101,27 @@ def _kind(spec: Any) -> tuple[str, int]:
     return spec.dtype.name, len(spec.shape)
 
 
-def try_in_fresh_process(folder: Path, texts: Sequence[str], alone: int) -> dict[str, Any]:
+def try_in_fresh_process(
+    folder: Path, asked: str, inputs: Mapping[str, Mapping[str, Sequence[Any]]], alone: int
+) -> dict[str, Any]:
     """What a new process with TensorFlow and TensorFlow Text alone gets from the SavedModel.
 
     Args:
-        texts: at least two.
-        alone: how many of them are asked again, each in a batch of its own.
-    Returns: "together", the outputs of serving_default for all texts; "alone", a list of such; "rows", how many rows
-        each output of each signature had for two texts.
+        asked: the signature whose answers are wanted.
+        inputs: of every signature, at least two rows.
+        alone: how many of the rows are asked again, each in a batch of its own.
+    Returns: "together", the outputs of the signature asked for all rows; "alone", a list of such; "rows", how many rows
+        each output of each signature had for two rows.
     Raises: UserError with that process's last words where it fails.
     """
+    plain = {
+        signature: {name: [_in_json(value) for value in values] for name, values in each.items()}
+        for signature, each in inputs.items()
+    }
+    rows = min(map(len, inputs[asked].values()))
     done = subprocess.run(
         [sys.executable, "-c", FRESH],
-        input=json.dumps({"folder": str(folder), "texts": list(texts), "alone": alone}),
+        input=json.dumps({"folder": str(folder), "asked": asked, "inputs": plain, "alone": min(alone, rows)}),
         capture_output=True,
         text=True,
         check=False,
@@ -119,22 +131,33 @@ def try_in_fresh_process(folder: Path, texts: Sequence[str], alone: int) -> dict
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check_answers(texts: Sequence[str], answers: Mapping[str, list[Any]], expected: Mapping[str, list[Any]]) -> None:
+def _in_json(value: Any) -> Any:
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def check_answers(
+    raws: Sequence[Any],
+    answers: Mapping[str, list[Any]],
+    expected: Mapping[str, list[Any]],
+    close: Collection[str] = (),
+) -> None:
     """Compares the SavedModel's answers with the model's own.
 
-    Scores must be the same to within the tolerance, all else exactly, but for a few texts: where two hypotheses have
-    the same score, rounding decides.
+    Numbers must be the same to within the tolerance, all else exactly, but for a few rows: where two answers are as
+    good, rounding decides.
 
+    Args:
+        close: the outputs of which that is true.
     Raises: UserError naming the first input that is answered differently.
     """
-    ties = TIES * len(texts)
-    for index, text in enumerate(texts):
+    ties = TIES * len(raws)
+    for index, raw in enumerate(raws):
         ours, theirs = ({name: values[index] for name, values in each.items()} for each in (answers, expected))
-        other = [name for name, value in theirs.items() if not _alike(ours[name], value)]
-        ties -= other == ["text"]
-        if other and (other != ["text"] or ties < 0):
+        other = {name for name, value in theirs.items() if not _alike(ours[name], value)}
+        ties -= bool(other)
+        if other and (not other <= set(close) or ties < 0):
             raise UserError(
-                f"the SavedModel answers {ours!r} where the model itself answers {theirs!r}", where=repr(text[:200])
+                f"the SavedModel answers {ours!r} where the model itself answers {theirs!r}", where=repr(raw)[:200]
             )
 
 
@@ -153,4 +176,7 @@ def check_rows(together: Mapping[str, list[Any]], alone: Sequence[Mapping[str, l
 
 
 def _alike(a: Any, b: Any) -> bool:
+    """Lists are compared as far as the shorter goes: what a wider batch pads is not to be trusted."""
+    if isinstance(a, list) and isinstance(b, list):
+        return all(map(_alike, a, b))
     return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) if isinstance(b, float) else bool(a == b)

@@ -1,79 +1,85 @@
-"""The scores of an exported translator, measured through its SavedModel from raw text to raw text."""
+"""The scores of an exported model, measured through its SavedModel from raw input to final answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.data import registry
-from zoo.data.choices import open_part
-from zoo.data.readers import Table, open_table
+from zoo.data.choices import DataChoices, open_part
+from zoo.data.readers import Table
 from zoo.data.textfiles import read_lines
 from zoo.errors import UserError
-from zoo.evaluation.text import Score, bleu, chrf, tokenized_bleu
-from zoo.recipe import Recipe
+from zoo.evaluation.text import Score, tokenized_bleu
+from zoo.export.loaded import Loaded
+from zoo.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """A test set: raw sources, their references and, where the data set has prepared them, tokenized references."""
+class TestSet:
+    """Raw inputs and the right answer to each.
+
+    Attributes:
+        name: for people.
+        raws: as the task's `predict` takes them.
+        references: as its `score` takes them.
+        tokenized: the references as the makers of a known set prepared them for scoring, where they did.
+        language: of those.
+    """
 
     name: str
-    sources: list[str]
-    references: list[str]
-    tokenized: list[str]
-    language: str
+    raws: list[Any]
+    references: list[Any]
+    tokenized: tuple[str, ...] = ()
+    language: str = ""
 
     @classmethod
-    def of_data(cls, name: str, split: str, recipe: Recipe) -> Pairs:
-        """A split of a known data set, in the recipe's languages.
+    def of_recipe(cls, task: Task) -> TestSet | None:
+        """The test part of the task's own recipe; None where it names none."""
+        data = task.recipe.data
+        if data.set and data.test:
+            return cls.of_data(data.set, data.test, task)
+        table = open_part(data, "test", task.columns)
+        return cls._of(table, "test", task) if table else None
 
-        Raises: UserError for an unknown name, split or language.
+    @classmethod
+    def of_data(cls, name: str, split: str, task: Task) -> TestSet:
+        """A split of a known data set, with the columns that the recipe names.
+
+        Raises: UserError for an unknown name, split or column.
         """
-        export, named = recipe.export, recipe.data.columns
+        data, export = task.recipe.data, task.recipe.export
+        # A column of text may be called by its language, which a recipe for the user's own files tells elsewhere.
         columns = {
-            "source": export.source_language or named.get("source", "source"),
-            "target": export.target_language or named.get("target", "target"),
+            each: data.columns.get(each) or getattr(export, f"{each}_language", "") or each for each in task.columns
         }
-        reference = registry.reference_file(name, split, columns["target"])
-        tokenized = list(read_lines(reference)) if reference else []
-        table = registry.load(name, split, columns)
-        return cls(f"{name} {split}", *_columns(table), tokenized, columns["target"])
+        found = cls._of(registry.load(name, split, columns), f"{name} {split}", task)
+        answer = columns[task.columns[-1]]
+        prepared = registry.reference_file(name, split, answer)
+        return replace(found, tokenized=tuple(read_lines(prepared)), language=answer) if prepared else found
 
     @classmethod
-    def of_files(cls, source: str, reference: str) -> Pairs:
-        """The user's line-aligned files."""
-        table = open_table({"source": source, "target": reference}, {"source": "source", "target": "target"})
-        return cls(f"{Path(source).name}, {Path(reference).name}", *_columns(table), [], "")
+    def of_files(cls, files: str | Mapping[str, str], task: Task) -> TestSet:
+        """The user's table, or a file for each of the task's columns."""
+        paths = [files] if isinstance(files, str) else list(files.values())
+        columns = {} if isinstance(files, Mapping) else task.recipe.data.columns
+        choices = DataChoices(test=files if isinstance(files, str) else dict(files), columns=columns)
+        return cls._of(open_part(choices, "test", task.columns), ", ".join(Path(path).name for path in paths), task)
 
     @classmethod
-    def of_recipe(cls, recipe: Recipe) -> Pairs | None:
-        """The recipe's own test part; None where it names none."""
-        data = recipe.data
-        if not data.test:
-            return None
-        if data.set and isinstance(data.test, str):
-            return cls.of_data(data.set, data.test, recipe)
-        table = open_part(data, "test", ("source", "target"))
-        return cls("test", *_columns(table), [], "") if table else None
+    def _of(cls, table: Table, name: str, task: Task) -> TestSet:
+        rows = [example.values for example in table]
+        if not rows:
+            raise UserError("the test set has no rows", where=name)
+        return cls(name, [task.raw(row) for row in rows], [task.reference(row) for row in rows])
 
 
-def _columns(table: Table) -> tuple[list[str], list[str]]:
-    rows = [example.values for example in table]
-    return [row["source"] for row in rows], [row["target"] for row in rows]
-
-
-def score_pairs(translate: Callable[[Sequence[str]], Any], pairs: Pairs) -> list[Score]:
-    """BLEU and chrF of the answers; with tokenized references, also the BLEU that papers report on that set.
-
-    Raises: UserError for an empty test set.
-    """
-    if not pairs.sources:
-        raise UserError("the test set has no rows", where=pairs.name)
-    answers = list(translate(pairs.sources))
-    scores = [bleu(answers, pairs.references), chrf(answers, pairs.references)]
-    if pairs.tokenized:
-        scores.insert(0, tokenized_bleu(answers, pairs.tokenized, pairs.language))
+def measure(model: Loaded, test: TestSet) -> list[Score]:
+    """The task's scores of the model's answers; with tokenized references, first the BLEU that papers report."""
+    answers = model(test.raws)
+    scores = model.task.score(answers, test.references)
+    if test.tokenized:
+        scores.insert(0, tokenized_bleu(answers, test.tokenized, test.language))
     return scores

@@ -14,11 +14,14 @@ from zoo.decoding.choices import Hypotheses, SearchChoices
 from zoo.decoding.generate import generate
 from zoo.decoding.search import limits_of
 from zoo.errors import UserError
+from zoo.export.block_weights import is_state
 from zoo.export.bundle import Bundle, Exported
+from zoo.export.graph_parts import rounded
 from zoo.export.search_graph import Search
-from zoo.export.seq2seq_graph import Memory, Seq2SeqGraph, storage_of
-from zoo.export.seq2seq_weights import is_state, layout, undo_layout
+from zoo.export.seq2seq_graph import Memory, Seq2SeqGraph
+from zoo.export.seq2seq_weights import layout, undo_layout
 from zoo.models.seq2seq import Seq2Seq
+from zoo.tasks.task import Task
 
 CANDIDATES = 5  # that n_best returns where the recipe searches greedily
 # Sampling among the ten most probable: varied, and seldom wrong (Edunov et al., 2018, arXiv:1808.09381, section 5.1).
@@ -38,8 +41,9 @@ def build(bundle: Bundle, storage: str) -> Exported:
         raise UserError(
             f"a text-to-text export of {type(model).__name__} is not known.", remedy="Train a seq2seq model."
         )
-    if bundle.max_source > model.config.max_length:
-        problem = f"inputs of {bundle.max_source} pieces, and the model has positions for {model.config.max_length}."
+    most, decoding = bundle.recipe.export.max_source, bundle.recipe.decoding
+    if most > model.config.max_length:
+        problem = f"inputs of {most} pieces, and the model has positions for {model.config.max_length}."
         raise UserError(problem, where="[export] max_source", remedy="Set it lower.")
     weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
     weights = {path: value for path, value in (bundle.weights or weights).items() if not is_state(path)}
@@ -51,12 +55,26 @@ def build(bundle: Bundle, storage: str) -> Exported:
         functions={name: getattr(module, name) for name in names},
         settled={name: asdict(chosen) for name, chosen in choices.items()},
         limits={
-            "source_pieces": bundle.max_source,
-            "target_pieces": f"{bundle.decoding.length_factor:g} * source pieces + {bundle.decoding.length_extra}, "
+            "source_pieces": most,
+            "target_pieces": f"{decoding.length_factor:g} * source pieces + {decoding.length_extra}, "
             f"at most {model.config.max_length}",
         },
         reference=_Reference(bundle, weights, storage),
+        close=frozenset({"text"}),  # of hypotheses with the same score
     )
+
+
+def weights_of(served: Any, task: Task) -> dict[str, np.ndarray]:
+    """The weights of an exported model by variable path, float32.
+
+    Args:
+        served: the loaded SavedModel.
+        task: of its recipe, preprocessors loaded.
+    """
+    sizes = {f"{side}_vocabulary": each.size for side, each in task.preprocessors.items()}
+    arrays = {name: variable.numpy() for name, variable in served.model.stored.items()}
+    found = undo_layout(arrays, replace(task.recipe.model.config, **sizes))
+    return {f"seq2seq/{path}": value for path, value in found.items()}
 
 
 class Source(NamedTuple):
@@ -80,20 +98,21 @@ class TextToText(tf.Module):
     """Vocabularies, model and search in one graph, from strings to strings. An empty text is answered by an empty one.
 
     Args:
-        bundle: preprocessors "source" and "target", decoding.
+        bundle: of a task with the preprocessors "source" and "target" and a search.
         arrays: of the model, laid out for its graph.
         storage: dtype of the stored matrices.
     """
 
     def __init__(self, bundle: Bundle, arrays: dict[str, np.ndarray], storage: str) -> None:
         super().__init__(name="text_to_text")
-        source, target = bundle.preprocessors["source"], bundle.preprocessors["target"]
+        source, target = (bundle.task.preprocessors[side] for side in ("source", "target"))
+        decoding = bundle.recipe.decoding
         self.source = source.graph()
         self.target = self.source if target is source else target.graph()
         self.model = Seq2SeqGraph(arrays, bundle.model.config, storage)
-        self.max_source, self.length = bundle.max_source, bundle.model.config.max_length
-        self.choices = replace(bundle.decoding, n_best=1)
-        self.several, self.drawn = several(bundle.decoding), drawn(bundle.decoding)
+        self.max_source, self.length = bundle.recipe.export.max_source, bundle.model.config.max_length
+        self.choices = replace(decoding, n_best=1)
+        self.several, self.drawn = several(decoding), drawn(decoding)
 
     @tf.function(input_signature=TEXT, autograph=False)
     def serving_default(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -193,11 +212,13 @@ class _Reference:
         self.bundle, self.weights, self.storage = bundle, weights, storage
 
     def __call__(self, texts: Sequence[str]) -> dict[str, list[Any]]:
-        bundle, choices = self.bundle, replace(self.bundle.decoding, n_best=1)
+        bundle, recipe = self.bundle, self.bundle.recipe
+        choices = replace(recipe.decoding, n_best=1)
         if choices.temperature > 0:
             return {}  # drawn at random: nothing to compare
-        source, target = bundle.preprocessors["source"], bundle.preprocessors["target"]
-        encoded, truncated = zip(*(source.encode_within(text, bundle.max_source) for text in texts), strict=True)
+        source, target = (bundle.task.preprocessors[side] for side in ("source", "target"))
+        most = recipe.export.max_source
+        encoded, truncated = zip(*(source.encode_within(text, most) for text in texts), strict=True)
         lengths = np.array([len(row) for row in encoded], "int32")
         mask = np.arange(lengths.max()) < lengths[:, None]
         ids = np.zeros(mask.shape, "int32")
@@ -216,12 +237,8 @@ class _Reference:
     def _model(self) -> Seq2Seq:
         weights, config = self.weights, self.bundle.model.config
         if self.storage != "float32":
-            arrays = layout(weights, config)
-            rounded = {
-                name: tf.cast(tf.cast(value, storage_of(name, self.storage)), tf.float32).numpy()
-                for name, value in arrays.items()
-            }
-            weights = {f"{self.bundle.model.name}/{path}": each for path, each in undo_layout(rounded, config).items()}
+            stored = undo_layout(rounded(layout(weights, config), self.storage), config)
+            weights = {f"{self.bundle.model.name}/{path}": each for path, each in stored.items()}
         model = Seq2Seq.from_config({**self.bundle.model.get_config(), "dtype": "float32"})
         for variable in model.weights:
             if not is_state(variable.path):

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.export.bundle import by_input, size_of
+from zoo.tasks.task import Signature
+
 FILE = "tf_serving_warmup_requests"
 BATCHES = (1, 8)  # the first requests of a server are seldom larger
 MOST_RECORDS = 1000  # more, and TensorFlow Serving does not load the version
@@ -21,21 +24,27 @@ class Request(NamedTuple):
     outputs: tuple[str, ...] = ()
 
 
-def write(folder: Path, name: str, signatures: Iterable[str], texts: Sequence[str]) -> None:
+def write(folder: Path, name: str, signatures: Mapping[str, Signature], raws: Sequence[Any]) -> None:
     """Writes a request for each signature and size of batch into `folder`, a version's assets.extra.
 
     Args:
         name: of the model, as it will be served.
-        texts: inputs to take; a longest and a shortest are among the requests.
+        signatures: their inputs name what is sent.
+        raws: inputs to take, values or tuples of them; a longest and a shortest are among the requests.
     """
-    by_length = sorted(texts, key=len) or [""]
+    by_length = sorted(raws, key=size_of)
     requests = []
-    for signature in signatures:
-        for size in BATCHES:
+    for signature, promised in signatures.items():
+        for size in BATCHES if by_length else ():
             step = max(1, (len(by_length) - 1) // max(size - 1, 1))
             chosen = (by_length[::-step] * size)[:size]
-            requests.append(Request(signature, {"text": np.array([each.encode() for each in chosen], object)}))
+            inputs = by_input(list(promised.inputs), chosen)
+            requests.append(Request(signature, {key: _strings(values) for key, values in inputs.items()}))
     write_requests(folder / FILE, name, requests)
+
+
+def _strings(values: list[Any]) -> np.ndarray:
+    return np.array([value.encode() if isinstance(value, str) else value for value in values], object)
 
 
 def write_requests(path: Path, name: str, requests: Iterable[Request]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from zoo.training.cross_entropy import cross_entropy
+
 
 def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float = 0.0) -> Any:
     """Label-smoothed cross-entropy, summed over the real positions (Szegedy et al., 2016; arXiv 1512.00567).
@@ -21,15 +23,7 @@ def smoothed_cross_entropy(logits: Any, labels: Any, mask: Any, smoothing: float
     Returns:
         float32 scalar, a sum in nats.
     """
-    logits = ops.cast(logits, "float32")
-    classes = logits.shape[-1]
-    if smoothing:
-        # Dense targets: the frameworks' fused softmax cross-entropy makes one pass over [B, T, V]. Adding the
-        # smoothing term to the sparse form costs several.
-        targets = ops.one_hot(labels, classes, dtype="float32") * (1.0 - smoothing) + smoothing / classes
-        each = ops.categorical_crossentropy(targets, logits, from_logits=True)
-    else:
-        each = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    each = cross_entropy(ops.cast(logits, "float32"), labels, smoothing)
     return ops.sum(ops.where(mask, each, 0.0))
 
 
