@@ -173,7 +173,7 @@ class Subwords(ABC):
         """
         room = most - (2 if b is None else 2 + self.pair_ends)
         first, second = kept(len(a), 0 if b is None else len(b), room)
-        parts = [[self.start_id], a[:first], [self.end_id]]
+        parts: list[Any] = [[self.start_id], a[:first], [self.end_id]]
         segments = np.zeros(first + 2, np.int32)
         if b is not None:
             parts += [[self.end_id] * (self.pair_ends - 1), b[:second], [self.end_id]]
@@ -244,10 +244,12 @@ def load_subwords(folder: Path | str) -> Subwords:
 def kept(first: int, second: int, room: int) -> tuple[int, int]:
     """How many pieces of each of two texts fit in `room`: the longer is cut down to the other, then both alike.
 
-    An odd piece goes to the longer one, and of two of one length to the second, as in the tokenizers library.
+    An odd piece goes to the longer one, and of two of one length to the second, as in the tokenizers library. Here two
+    that are both longer than `room` count as alike, so that a graph need not look at all of them.
     """
     if first + second <= room:
         return first, second
+    first, second = min(first, room + 1), min(second, room + 1)
     shorter = min(first, second, room // 2)
     return (room - shorter, shorter) if first > second else (shorter, room - shorter)
 
