@@ -16,8 +16,16 @@ from zoo.export.home import Loaded, export
 from zoo.export.scores import TestSet
 from zoo.progress import say
 from zoo.run import Run
+from zoo.tasks.task import Task
 
 EXAMPLES = 32  # validation inputs with which a version is tried before it appears
+SENTENCES = (
+    "A dog runs over the grass.",
+    "An animal is running outside.",
+    "She plays the violin in an orchestra from Leipzig.",
+    "Prices rose by 3.5 % in May, more than was expected.",
+    "Nobody knew who had left the door open, and nobody asked.",
+)
 
 
 def export_run(run: Run, home: Path, version: int | None = None) -> Path:
@@ -33,12 +41,10 @@ def export_run(run: Run, home: Path, version: int | None = None) -> Path:
     Raises: UserError as `zoo.export.home.export`, and where the run has no checkpoint.
     """
     recipe, task = run.recipe, run.task
-    tables = (open_part(recipe.data, part, task.columns) for part in ("validation", "train"))
-    examples = chain.from_iterable(table for table in tables if table)  # of train where nothing was kept back
     bundle = Bundle(
         task=task,
         model=run.model(),
-        examples=[task.raw(example.values) for example in islice(examples, EXAMPLES)],
+        examples=_examples(task),
         curve=curve if (curve := run.folder / "curve.png").is_file() else None,
         about=_about(run),
     )
@@ -53,6 +59,16 @@ def export_run(run: Run, home: Path, version: int | None = None) -> Path:
         return {"data": test.name, "scores": [each.to_json() for each in scores]}
 
     return export(bundle, home, storage=recipe.export.storage, version=version, measure=measure)
+
+
+def _examples(task: Task) -> list[Any]:
+    """Raws of the validation part, of train where nothing was kept back; plain sentences for what was imported."""
+    if not task.recipe.data.train:
+        several = len(task.signatures()[task.asked].inputs)
+        return [SENTENCES[first] if several == 1 else SENTENCES[first : first + several] for first in range(4)]
+    tables = (open_part(task.recipe.data, part, task.columns) for part in ("validation", "train"))
+    examples = chain.from_iterable(table for table in tables if table)
+    return [task.raw(example.values) for example in islice(examples, EXAMPLES)]
 
 
 def _about(run: Run) -> About:
