@@ -24,7 +24,7 @@ NO_WORD = "\0"
 class GraphWordPiece(GraphSubwords):
     """One vocabulary as graph operations; see `GraphSubwords`.
 
-    Beside the vocabulary (its pieces, and 8 bytes for each) it weighs 75 KB with accents stripped, less without.
+    Beside the vocabulary (its pieces, and 8 bytes for each) its tables weigh 90 KB with accents stripped, less without.
 
     Args:
         subwords: the host face.
