@@ -51,7 +51,16 @@ def test_an_answer_is_learned_where_it_has_most_context():
     ends = int(row["first"]) - row["context"][0], row["context"][1] - 1 - int(row["first"])
     assert ends == (16, 9)  # windows begin at 0, 8, 16 and 24
     long = values(context="the " * 40, text="the " * 38, start=0)
-    assert task.keep(long, task.encode(long)) == "an answer longer than a window"
+    assert task.keep(long, task.encode(long)) == "an answer that fits into no window"
+
+
+def test_what_stands_behind_the_bound_is_not_read():
+    task = made("answer", data={**SMALL["data"], "max_context": 30})
+    context = " ".join(["the"] * 30 + ["good"])
+    assert [(window.first, window.size) for window in task.windows("the", np.arange(31) % 14 + 5)] == [(0, 28), (8, 22)]
+    behind = values(context=context, start=120)
+    assert task.keep(behind, task.encode(behind)) == "an answer that fits into no window"
+    assert task.fingerprint != made("answer", **SMALL).fingerprint
 
 
 def test_an_answer_that_is_not_there():
@@ -78,7 +87,8 @@ def spans(task, *windows):
         for place, side, value in marks:
             each[window.begin + place, side] = value
         logits.append(each)
-    return task.best_span(made_up, logits)
+    (span,) = task.best_spans(made_up, logits, 1)
+    return None if task.is_none(span.score) else span[:2]
 
 
 def test_the_likeliest_span_of_all_windows():

@@ -21,6 +21,7 @@ from zoo.tasks.text_encoder import Data as TextData
 from zoo.tasks.text_encoder import TextEncoder, text_of
 
 NEVER = -1e9  # logit of a position that cannot be
+N_BEST = 5  # stretches that are told where several are asked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Data(TextData):
 
     max_length: int = option(384, "pieces of a window: question, a part of the context, special ones", low=32)
     max_question: int = option(64, "pieces that are read of a question; the rest is cut", low=4)
+    max_context: int = option(4096, "pieces of a context that are read; the rest is not looked at", low=1)
     stride: int = option(128, "pieces of the context from one window to the next", low=1)
 
     def __post_init__(self) -> None:
@@ -62,6 +64,27 @@ class Window(NamedTuple):
     size: int
 
 
+class Span(NamedTuple):
+    """First and last piece of the context, and how much likelier than no answer they are, in logits."""
+
+    first: int
+    last: int
+    score: float
+
+
+class Found(NamedTuple):
+    """A stretch of a context; empty, and 0 to 0, for none.
+
+    score: the two logits of the likeliest stretch less those of no answer, which are the least of all windows. It is
+        negative where no answer is likelier; `NEVER` where the context has nothing to choose.
+    """
+
+    answer: str
+    start: int  # in characters
+    end: int
+    score: float
+
+
 class Answer(TextEncoder):
     """The reader: encoder, and the logits of first and last position at each piece."""
 
@@ -78,13 +101,17 @@ class Answer(TextEncoder):
     @property
     def fingerprint(self) -> str:
         data = self.recipe.data
-        return f"{super().fingerprint} {(data.max_question, data.stride)}"
+        return f"{super().fingerprint} {(data.max_question, data.max_context, data.stride)}"
 
     # Windows.
 
     def windows(self, question: str, context: np.ndarray) -> list[Window]:
-        """Windows over the pieces of a context, int32 [T], each `stride` after the one before; at least one."""
+        """Windows over the pieces of a context, int32 [T], each `stride` after the one before; at least one.
+
+        Pieces of the context after the first `max_context` are in none.
+        """
         data = self.recipe.data
+        context = context[: data.max_context]
         asked = self.subwords.encode(question)[: data.max_question]
         begin = len(asked) + 1 + self.subwords.pair_ends
         room = data.max_length - begin - 1
@@ -120,14 +147,11 @@ class Answer(TextEncoder):
             "context": np.array([chosen.begin, chosen.begin + chosen.size], np.int32),
         }
 
-    def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError("encode gives them, since they belong to a window")
-
     def texts(self, values: Mapping[str, Any]) -> list[str]:
         return [text_of(values, "question"), text_of(values, "context")]
 
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
-        return "an answer longer than a window" if row["first"] < 0 else super().keep(values, row)
+        return "an answer that fits into no window" if row["first"] < 0 else super().keep(values, row)
 
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
         """first, last int32 [B]; possible bool [B, T]: the context, and the first position for no answer."""
@@ -165,34 +189,54 @@ class Answer(TextEncoder):
 
     def predict(self, model: Any, raws: Sequence[tuple[str, str]]) -> list[str]:
         """The answer each; "" for none."""
+        return [found.answer for found in self.find(model, raws)]
+
+    def find(self, model: Any, raws: Sequence[tuple[str, str]]) -> list[Found]:
+        """The answer each, or none. What is none tells the score of the stretch that would have been the answer."""
+        best = [found[0] for found in self.find_n_best(model, raws, 1)]
+        return [Found("", 0, 0, each.score) if self.is_none(each.score) else each for each in best]
+
+    def find_n_best(self, model: Any, raws: Sequence[tuple[str, str]], most: int = N_BEST) -> list[list[Found]]:
+        """The likeliest stretches each, best first, whether there may be no answer or not; so many, `NEVER` the rest.
+
+        They differ in their pieces; they may overlap.
+        """
         contexts = [self.subwords.encode_with_offsets(context) for _, context in raws]
         windows = [self.windows(question, ids) for (question, _), (ids, _) in zip(raws, contexts, strict=True)]
         logits = iter(self.outputs(model, [window.row for each in windows for window in each]))
-        answers = []
+        found = []
         for (_, context), (_, offsets), each in zip(raws, contexts, windows, strict=True):
-            span = self.best_span(each, [next(logits) for _ in each])
-            answers.append(context[offsets[span[0], 0] : offsets[span[1], 1]] if span else "")
-        return answers
+            row = []
+            for first, last, score in self.best_spans(each, [next(logits) for _ in each], most):
+                start, end = int(offsets[first, 0]), int(offsets[last, 1])
+                row.append(Found(context[start:end], start, end, score))
+            found.append(row + [Found("", 0, 0, NEVER)] * (most - len(row)))
+        return found
 
-    def best_span(self, windows: Sequence[Window], logits: Sequence[np.ndarray]) -> tuple[int, int] | None:
-        """First and last piece of the context of the likeliest span in any window; None where there is no answer.
+    def best_spans(self, windows: Sequence[Window], logits: Sequence[np.ndarray], most: int) -> list[Span]:
+        """The likeliest spans of all windows, best first; of equal ones the first in the context, the shortest.
+
+        A span that stands in several windows is told once, with the best of its logits.
 
         Args:
             logits: [T, 2] of each window. A span's is the sum of its two; of no answer, the least of all windows.
         """
-        choices = self.recipe.decoding
-        best, highest = None, -np.inf
+        longest = self.recipe.decoding.longest
+        sums = np.full((windows[-1].first + windows[-1].size, longest), NEVER, np.float32)
         for window, each in zip(windows, logits, strict=True):
             inside = each[window.begin : window.begin + window.size]
-            sums = inside[:, 0, None] + inside[None, :, 1]
-            length = np.arange(window.size)[None, :] - np.arange(window.size)[:, None]
-            sums = np.where((length >= 0) & (length < choices.longest), sums, -np.inf)
-            if window.size and sums.max() > highest:
-                highest = float(sums.max())
-                place = np.unravel_index(int(sums.argmax()), sums.shape)
-                best = (window.first + int(place[0]), window.first + int(place[1]))
+            for further in range(min(longest, window.size)):
+                firsts = window.size - further
+                here = sums[window.first : window.first + firsts, further]
+                here[:] = np.maximum(here, inside[:firsts, 0] + inside[further:, 1])
         nothing = min(float(each[0].sum()) for each in logits)
-        return None if choices.no_answer and nothing > highest + choices.threshold else best
+        places = np.argsort(-sums, axis=None, kind="stable")[:most]
+        spans = [(*divmod(int(place), longest), float(sums.flat[place])) for place in places]
+        return [Span(first, first + further, total - nothing) for first, further, total in spans if total > NEVER]
+
+    def is_none(self, score: float) -> bool:
+        """Whether there is no answer where the likeliest span has this score."""
+        return self.recipe.decoding.no_answer and score < -self.recipe.decoding.threshold
 
     def answer(self, row: Mapping[str, Any]) -> str:
         return row["answer"]
@@ -214,7 +258,7 @@ class Answer(TextEncoder):
             "n_best": Signature(
                 given,
                 {f"{name}s": f"{kind} [B, N]" for name, kind in zip(names, kinds, strict=True)},
-                "several answers, likeliest first",
+                f"the {N_BEST} likeliest stretches, best first; of a score below 0 no answer is likelier",
             ),
         }
 
