@@ -123,7 +123,7 @@ class Run:
         data, task = self.recipe.data, self.task
         choices = (part, data.set, str(getattr(data, part)), str(data.columns))
         return prepare(
-            table,
+            task.arranged(table),
             task.encode,
             task.lengths,
             cache_folder(),

@@ -33,8 +33,7 @@ def check_files(args: Namespace, task: str) -> None:
 
     if not args.train:
         raise UserError("--train is missing", remedy="Name the file with your examples.")
-    columns = columns_of(args.columns)
-    made = find(task)(recipes.made(task, "check", "", {"data": {"columns": columns}}, find(task).schema()))
+    made = _draft(task, {"data": {"columns": columns_of(args.columns)}})
     choices = replace(made.recipe.data, **{part: getattr(args, part) or "" for part in PARTS})
     tables = [open_part(choices, part, made.columns) if getattr(args, part) else None for part in PARTS]
     print(render(check_labelled(*tables, inputs=made.columns[:-1], answer=made.columns[-1])))
@@ -72,9 +71,10 @@ def own_recipe(args: Namespace, task: str, start: Start | None) -> Recipe:
     path = Path(args.run or Path("runs") / name) / "recipe.toml"
     if path.is_file():
         return recipes.read(path, schema, args.overrides)
-    data = {part: table_of(value, find(task).columns) for part in PARTS if (value := getattr(args, part))}
-    tables: dict[str, dict[str, Any]] = {"data": {**data, "columns": columns_of(args.columns)}}
-    draft = find(task)(recipes.made(task, name, "", tables, schema, args.overrides))
+    tables: dict[str, dict[str, Any]] = {"data": {"columns": columns_of(args.columns)}}
+    columns = _draft(task, tables).columns
+    tables["data"] |= {part: table_of(value, columns) for part in PARTS if (value := getattr(args, part))}
+    draft = _draft(task, tables, [each for each in args.overrides if each.startswith(("data.", "training.budget"))])
     rows, characters = _look(draft)
     budget = draft.recipe.training.budget
     updates = max(LEAST_UPDATES, round(EPOCHS * rows * characters / 4 / budget))  # about four characters a piece
@@ -87,6 +87,11 @@ def own_recipe(args: Namespace, task: str, start: Start | None) -> Recipe:
 
 
 PARTS = ("train", "validation", "test")
+
+
+def _draft(task: str, tables: dict[str, dict[str, Any]], overrides: Sequence[str] = ()) -> Task:
+    """The task of a recipe that is still being made."""
+    return find(task)(recipes.made(task, "draft", "", tables, find(task).schema(), overrides))
 
 
 def table_of(path: str, columns: Sequence[str]) -> str | dict[str, str]:
@@ -110,14 +115,17 @@ def columns_of(named: Sequence[str]) -> dict[str, str]:
 
 
 def _look(task: Task) -> tuple[int, float]:
-    """Rows of the training data, and the characters of a raw input on average."""
+    """Rows of the training data, and the characters of their inputs on average."""
     from zoo.data.choices import open_part
-    from zoo.export.bundle import size_of
 
-    table = open_part(task.recipe.data, "train", task.columns)
-    sizes = [size_of(task.raw(example.values)) for example in islice(table, LOOKED_AT)]
+    table, inputs = open_part(task.recipe.data, "train", task.columns), task.columns[:-1] or task.columns
+    sizes = [sum(_characters(example.values[name]) for name in inputs) for example in islice(table, LOOKED_AT)]
     rows = len(sizes) if len(sizes) < LOOKED_AT else table.rows or sum(1 for _ in table)
     return rows, sum(sizes) / max(len(sizes), 1)
+
+
+def _characters(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(" ".join(map(str, value)))
 
 
 def with_model_of(recipe: Recipe, start: Start) -> Recipe:

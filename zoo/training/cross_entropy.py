@@ -24,7 +24,8 @@ def cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0) -> Any:
     Returns:
         float32 [...].
     """
-    classes, label = logits.shape[-1], labels[..., None]
+    label = labels[..., None]
+    spread_over = ops.cast(ops.shape(logits)[-1], "float32")  # V, which may be open: positions, rows of a batch
 
     @ops.custom_gradient
     def of(logits: Any) -> Any:
@@ -42,8 +43,8 @@ def cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0) -> Any:
             of_loss = (arguments[0] if upstream is None else upstream)[..., None]
             spread = exponentials * (of_loss / total)
             if smoothing:
-                spread = spread - of_loss * (smoothing / classes)
-            at_label = (ops.exp(chosen - normalizer) - smoothing / classes - (1.0 - smoothing)) * of_loss
+                spread = spread - of_loss * (smoothing / spread_over)
+            at_label = (ops.exp(chosen - normalizer) - smoothing / spread_over - (1.0 - smoothing)) * of_loss
             return _put(spread, label, at_label)
 
         return loss[..., 0], gradient
@@ -53,7 +54,7 @@ def cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0) -> Any:
 
 def _put(values: Any, places: Any, new: Any) -> Any:
     """`values` [..., V] with new [..., 1] at places [..., 1] of the last axis."""
-    classes = values.shape[-1]
+    classes = ops.shape(values)[-1]
     flat = ops.reshape(values, (-1,))
     rows = ops.reshape(places, (-1,))
     index = ops.arange(ops.shape(rows)[0], dtype="int32") * classes + ops.cast(rows, "int32")
