@@ -18,7 +18,7 @@ from zoo.export.encoder_weights import layout, undo_layout
 from zoo.export.graph_parts import rounded
 from zoo.layers.adapters import merge
 from zoo.models.bert import Bert
-from zoo.tasks.task import Task
+from zoo.tasks.text_encoder import TextEncoder
 
 
 class Packed(NamedTuple):
@@ -79,7 +79,7 @@ def reference_model(bundle: Bundle, storage: str) -> Bert:
     return model
 
 
-def weights_of(served: Any, task: Task) -> dict[str, np.ndarray]:
+def weights_of(served: Any, task: TextEncoder) -> dict[str, np.ndarray]:
     """The weights of an exported model by variable path, float32; the other tasks' exporters offer it too.
 
     Args:

@@ -37,7 +37,12 @@ class Training(TrainingChoices):
     """How a translator is trained."""
 
     label_smoothing: float = option(0.1, "probability that is spread over the vocabulary", low=0.0, high=0.9)
-    r_drop: float = option(0.0, "weight of the divergence between two passes (R-Drop); doubles the work", low=0.0)
+    r_drop: float = option(
+        0.0,
+        "weight of the divergence between two passes beside the mean of their losses (R-Drop, where α is beside their "
+        "sum: twice this); doubles the work",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True)
