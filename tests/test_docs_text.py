@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from zoo import recipe as recipes
+from zoo.data import registry
+from zoo.data.readers import open_table
 from zoo.errors import UserError
 from zoo.tasks.task import TASKS, find
 
@@ -48,6 +50,8 @@ def wrong_command(name, arguments):
         tasks = [name] if name in TASKS else ["classify_text"] if getattr(args, "overrides", None) else []
         for task in tasks:
             recipes.made(task, "draft", "", {}, find(task).schema(), getattr(args, "overrides", []))
+        if getattr(args, "data", None) and args.split not in registry.splits(args.data):
+            raise UserError("no such split")
     except (SystemExit, UserError) as error:
         return f"{name} {shlex.join(arguments)}: {error}"
     return None
@@ -85,7 +89,12 @@ def test_command_lines_parse():
 
 @pytest.mark.parametrize(
     "line",
-    ["zoo tag train --trian my.conll", "zoo embed check --train a.tsv", "zoo tag train --set training.lora_rnk=8"],
+    [
+        "zoo tag train --trian my.conll",
+        "zoo embed check --train a.tsv",
+        "zoo tag train --set training.lora_rnk=8",
+        "zoo embed evaluate saved_models/my --data stsb --split test",
+    ],
 )
 def test_a_wrong_command_line_is_found(line, capsys):
     (command,) = commands(f"```\n{line}\n```\n")
@@ -96,6 +105,33 @@ def test_fields_of_recipes_are_there():
     assert len(FIELD.findall(PAGE)) > 30
     assert unknown_fields(PAGE) == []
     assert unknown_fields("`training.layer_decay` and `training.layer_dekay`") == ["training.layer_dekay"]
+
+
+@pytest.mark.parametrize(
+    ("begins", "name", "ending", "rows"),
+    [
+        ("text,label", "classify_text", ".csv", 2),
+        ("Ada B-", "tag", ".conll", 1),
+        ('{"data"', "answer", ".json", 1),
+        ("text_a\t", "score_pair", ".tsv", 2),
+        ("Ada Lovelace was", "fill_mask", ".txt", 3),
+    ],
+)
+def test_samples_of_files_are_read(begins, name, ending, rows, tmp_path):
+    (text,) = [code for _, code in BLOCK.findall(PAGE) if code.startswith(begins)]
+    path, task = tmp_path / f"my{ending}", task_of(name)
+    path.write_text(text, encoding="utf-8")
+    table = open_table({"text": path} if ending == ".txt" else path, {column: column for column in task.columns})
+    examples = [example.values for example in table]
+    assert len(examples) == rows
+    assert all(task.texts(values) and task.reference(values) is not None for values in examples)
+
+
+def test_known_sets_are_known():
+    (line,) = re.findall(r"^- Known sets: (.*?\.) ", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", line)) == {
+        name for name in registry.names() if not name.startswith(("toy", "multi"))
+    }
 
 
 def test_the_recipe_reads(tmp_path):
