@@ -12,6 +12,7 @@ from zoo import recipe as recipes
 from zoo.data import registry
 from zoo.data.readers import open_table
 from zoo.errors import UserError
+from zoo.models.bert_config import PRESETS
 from zoo.tasks.task import TASKS, find
 
 PAGE = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
@@ -128,10 +129,14 @@ def test_samples_of_files_are_read(begins, name, ending, rows, tmp_path):
 
 
 def test_known_sets_are_known():
-    (line,) = re.findall(r"^- Known sets: (.*?\.) ", PAGE, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", line)) == {
-        name for name in registry.names() if not name.startswith(("toy", "multi"))
-    }
+    (line,) = re.findall(r"^- Known sets: (.*?)\. ", PAGE, re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`(\w+)`", line)
+    assert len(named) == 10 and [name for name in named if name not in registry.names()] == []
+
+
+def test_presets_are_those_of_the_family():
+    (line,) = re.findall(r"`model\.preset` chooses the size: (.*?)\.", PAGE, re.DOTALL)
+    assert {*re.findall(r"`(\w+)`", line), "debug"} == PRESETS.keys()
 
 
 def test_the_recipe_reads(tmp_path):
