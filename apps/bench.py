@@ -54,6 +54,22 @@ def decode(args: Namespace) -> int:
     return _told(measure(args), show, args)
 
 
+def _classify(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="HOME", help="the home of a classifier of texts")
+    add("--threads", type=int, default=0, metavar="N", help="of both sides (default: one, then all that there are)")
+    add("--rounds", type=int, default=3, metavar="N", help="of each side (default: %(default)s)")
+    _json(parser)
+
+
+@app.command(_classify, on_tensorflow)
+def classify(args: Namespace) -> int:
+    """Classification: the exported SavedModel against transformers on PyTorch on the same weights, strings in."""
+    from apps.benches.classify import measure, show
+
+    return _told(measure(args), show, args)
+
+
 def _serve(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(

@@ -113,6 +113,7 @@ class Run:
             draft = folder.with_name(".preprocessor")
             self.task.save(draft)
             draft.rename(folder)
+        self.task.check()
         parts = [self._prepare(part, table) for part, table in zip(("train", "validation"), tables, strict=True)]
         for part, rows in zip(("train", "validation"), parts, strict=True):
             dropped = "".join(f"; {count:,} left out: {reason}" for reason, count in rows.dropped.items())

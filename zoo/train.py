@@ -94,7 +94,9 @@ class Session:
         """Raw validation examples: as many as are shown, or scored."""
         wanted = SCORED_ROWS if self.choices.select == "score" else self.choices.samples
         table = open_part(self.run.recipe.data, "validation", self.task.columns)
-        return [example.values for example in islice(table, wanted)]
+        # From all of it: many a set stands in the order of its labels.
+        step = max(len(self.validation) // wanted, 1) if wanted else 1
+        return [example.values for example in islice(table, 0, wanted * step, step)]
 
     def _resume(self) -> None:
         from zoo.training.checkpoints import restore

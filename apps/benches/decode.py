@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apps.benches import sides as processes
 from apps.benches.train import processor
 from zoo.decoding.choices import SearchChoices
 from zoo.progress import track
@@ -137,15 +137,17 @@ def _cells(model: Model, texts: Path, threads: int, args: Namespace, sides: list
     for beam in BEAMS:
         with ExitStack() as stack:
             running = {
-                (side, calls): stack.enter_context(_side(model, texts, side, beam, threads, calls))
-                for side in sides
+                (which, calls): stack.enter_context(_side(model, texts, which, beam, threads, calls))
+                for which in sides
                 for calls in ways
             }
             for batch in args.batches:
                 asked = {"batch": batch, "count": TEXTS[model.name][batch]}
-                first = {key: _ask(process, asked) for key, process in running.items()}  # warms up, and is not timed
+                first = {
+                    key: processes.ask(process, asked) for key, process in running.items()
+                }  # warms up, and is not timed
                 rounds = [
-                    {key: _ask(process, asked) for key, process in _turned(running, number)}
+                    {key: processes.ask(process, asked) for key, process in processes.turned(running, number)}
                     for number in range(args.rounds)
                 ]
                 where = {"model": model.name, "threads": threads, "beam": beam, **asked}
@@ -170,39 +172,14 @@ def _figures(sides: list[str], ways: list[int], first: Any, rounds: Any) -> dict
     }
 
 
-@contextmanager
-def _side(model: Model, texts: Path, side: str, beam: int, threads: int, calls: int) -> Iterator[Any]:
+def _side(model: Model, texts: Path, which: str, beam: int, threads: int, calls: int) -> Any:
     choices = model.choices
     spec = {
-        "side": side, "folder": str(model.folder), "texts": str(texts), "beam": beam, "threads": threads,
-        "calls": calls, "core": (os.cpu_count() or 1) - 1 if threads == 1 else None, "lowercase": model.lowercase,
-        "factor": choices.length_factor, "extra": choices.length_extra, "penalty": choices.length_penalty,
+        "side": which, "folder": str(model.folder), "texts": str(texts), "beam": beam, "calls": calls,
+        "lowercase": model.lowercase, "factor": choices.length_factor, "extra": choices.length_extra,
+        "penalty": choices.length_penalty,
     }  # fmt: skip
-    command = [sys.executable, "-m", "apps.benches.decode_side", json.dumps(spec)]
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": str(threads),
-    }
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
-        yield process
-        process.stdin.close()
-
-
-def _ask(process: Any, asked: dict[str, int]) -> dict[str, Any]:
-    process.stdin.write(json.dumps(asked) + "\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(f"a side has ended early, with exit code {process.wait()}")
-    return json.loads(line)
-
-
-def _turned(running: dict[Any, Any], number: int) -> list[tuple[Any, Any]]:
-    """Every other round goes backwards, so that none is always the first after another."""
-    return list(running.items())[:: 1 if number % 2 == 0 else -1]
+    return processes.running("apps.benches.decode_side", spec, threads)
 
 
 def _versions() -> dict[str, Any]:

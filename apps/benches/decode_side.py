@@ -8,18 +8,10 @@ sides get strings, sorted by length, and give strings: tokenizing is part of the
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import resource
-import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-Answer = Callable[[list[list[str]]], list[str]]  # batches of texts -> answers, in order
+from apps.benches.sides import Answer, answer_lines
 
 
 def zoo(spec: dict[str, Any]) -> Answer:
@@ -78,30 +70,10 @@ def ctranslate2(spec: dict[str, Any]) -> Answer:
     return answer
 
 
-def peak_megabytes() -> int:
-    """The most memory that this process had. On Linux getrusage would also count the process that started it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1)) // 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024**2
-
-
-def main() -> None:
-    """Answers the lines of standard input until it ends."""
-    spec = json.loads(sys.argv[1])
-    if spec["core"] is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {spec["core"]})
-    answer = (zoo if spec["side"] == "zoo" else ctranslate2)(spec)
-    texts = json.loads(Path(spec["texts"]).read_text(encoding="utf-8"))
-    for line in sys.stdin:
-        asked = json.loads(line)
-        chosen, rows = sorted(texts[: asked["count"]], key=len), asked["batch"]
-        batches = [chosen[first : first + rows] for first in range(0, len(chosen), rows)]
-        started = time.perf_counter()
-        answers = answer(batches)
-        seconds = time.perf_counter() - started
-        print(json.dumps({"seconds": seconds, "peak_mb": peak_megabytes(), "answers": answers}), flush=True)
+def start(spec: dict[str, Any]) -> Answer:
+    """The side that a spec names."""
+    return (zoo if spec["side"] == "zoo" else ctranslate2)(spec)
 
 
 if __name__ == "__main__":
-    main()
+    answer_lines(start)

@@ -45,9 +45,13 @@ def train_run(args: Namespace, task: str) -> None:
 
     start = starting_point(args.start_from) if args.start_from else None
     schema = find(task).schema()
+    if not args.train and (alone := [name for name in ("validation", "test", "columns") if getattr(args, name)]):
+        raise UserError(
+            f"--{alone[0]} goes with --train", remedy="A recipe names its files in [data]; --set changes it."
+        )
     recipe = own_recipe(args, task, start) if args.train else read_recipe(args, task, schema)
     if start:
-        recipe = with_model_of(recipe, start)
+        recipe = with_model_of(recipe, start, args.overrides)
     run = Run(Path(args.run or Path("runs") / recipe.name), recipe)
     train(run, start_from=start)
     say_next(task, run)
@@ -68,12 +72,12 @@ def own_recipe(args: Namespace, task: str, start: Start | None) -> Recipe:
     if args.recipe:
         raise UserError("--recipe and --train exclude each other", remedy="Name the files in the recipe's [data].")
     name = Path(args.train).name.split(".")[0]
-    path = Path(args.run or Path("runs") / name) / "recipe.toml"
-    if path.is_file():
-        return recipes.read(path, schema, args.overrides)
     tables: dict[str, dict[str, Any]] = {"data": {"columns": columns_of(args.columns)}}
     columns = _draft(task, tables).columns
     tables["data"] |= {part: table_of(value, columns) for part in PARTS if (value := getattr(args, part))}
+    path = Path(args.run or Path("runs") / name) / "recipe.toml"
+    if path.is_file():
+        return _same_files(recipes.read(path, schema, args.overrides), tables["data"], path)
     draft = _draft(task, tables, [each for each in args.overrides if each.startswith(("data.", "training.budget"))])
     rows, characters = _look(draft)
     budget = draft.recipe.training.budget
@@ -87,6 +91,22 @@ def own_recipe(args: Namespace, task: str, start: Start | None) -> Recipe:
 
 
 PARTS = ("train", "validation", "test")
+
+
+def _same_files(recipe: Recipe, data: dict[str, Any], path: Path) -> Recipe:
+    """The recipe of a run that is there already, for the files that were given now.
+
+    Raises: UserError where it was made for others.
+    """
+    for part in PARTS:
+        if getattr(recipe.data, part) != data.get(part, ""):
+            raise UserError(
+                f"this run was made for {getattr(recipe.data, part) or 'nothing'} as {part}, "
+                f"and {data.get(part) or 'nothing'} is given now",
+                where=str(path),
+                remedy="Choose another folder by --run.",
+            )
+    return recipe
 
 
 def _draft(task: str, tables: dict[str, dict[str, Any]], overrides: Sequence[str] = ()) -> Task:
@@ -128,17 +148,20 @@ def _characters(value: Any) -> int:
     return len(value) if isinstance(value, str) else len(" ".join(map(str, value)))
 
 
-def with_model_of(recipe: Recipe, start: Start) -> Recipe:
-    """The recipe with the sizes of the model that it starts from, and with its subwords' choices.
+def with_model_of(recipe: Recipe, start: Start, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe with the model and the subwords of what it starts from.
 
-    What a fine-tuning may choose anew stays as the recipe has it: rates of dropout.
+    What a fine-tuning may choose anew stays as the recipe has it, rates of dropout, and whatever --set says of [model];
+    where that does not go with the weights, the task refuses it.
     """
     theirs, ours = start.recipe.model, recipe.model
     changes = theirs.to_fields()
     for name in ("head", "classes"):
         changes.pop(name, None)
-    kept = {each.name: getattr(ours, each.name) for each in fields(ours.config) if "dropout" in each.name}
-    sections = {**recipe.sections, "model": type(ours).from_fields({**changes, **kept})}
+    said = {each.partition("=")[0].removeprefix("model.") for each in overrides if each.startswith("model.")}
+    kept = [each.name for each in fields(ours.config) if "dropout" in each.name or each.name in said]
+    changes |= {name: getattr(ours, name) for name in kept}
+    sections = {**recipe.sections, "model": type(ours).from_fields(changes)}
     sections["preprocessing"] = replace(recipe.preprocessing, **asdict(start.recipe.preprocessing))
     return replace(recipe, sections=sections)
 
@@ -172,6 +195,8 @@ def evaluate_home(args: Namespace, files: Any = None) -> None:
     from zoo.export.scores import TestSet, measure
 
     model = load(args.model)
+    if args.data and files:
+        raise UserError("--data and your own files exclude each other")
     if args.data:
         test = TestSet.of_data(args.data, args.split or "test", model.task)
     elif files:

@@ -153,7 +153,8 @@ def load(path: str | Path) -> Loaded:
         return Loaded(path)
     numbers = versions(path)
     if not numbers:
-        raise UserError("no version of a model is here", where=str(path), remedy="`zoo translate export` makes one.")
+        remedy = "`zoo TASK export RUN HOME` makes one."
+        raise UserError("no version of a model is here", where=str(path), remedy=remedy)
     return Loaded(path / str(numbers[-1]))
 
 

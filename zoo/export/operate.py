@@ -46,7 +46,7 @@ def models_config(folder: Path, base_path: str) -> str:
         raise UserError(f'"{base_path}" is not absolute', remedy="Give the path as the server sees it: /models.")
     homes = sorted(each.name for each in folder.iterdir() if versions(each)) if folder.is_dir() else []
     if not homes:
-        raise UserError("no model home is here", where=str(folder), remedy="`zoo translate export` makes one.")
+        raise UserError("no model home is here", where=str(folder), remedy="`zoo TASK export RUN HOME` makes one.")
     entries = "".join(
         f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(base_path.rstrip('/') + '/' + name)}\n"
         '    model_platform: "tensorflow"\n  }\n'

@@ -51,10 +51,9 @@ class TestSet:
         Raises: UserError for an unknown name, split or column.
         """
         data, export = task.recipe.data, task.recipe.export
-        # A column of text may be called by its language, which a recipe for the user's own files tells elsewhere.
-        columns = {
-            each: data.columns.get(each) or getattr(export, f"{each}_language", "") or each for each in task.columns
-        }
+        # Names in the user's files say nothing of a set. There a column of text may be called by its language.
+        named = data.columns if data.set == name else {}
+        columns = {each: named.get(each) or getattr(export, f"{each}_language", "") or each for each in task.columns}
         found = cls._of(registry.load(name, split, columns), f"{name} {split}", task)
         answer = columns[task.columns[-1]]
         prepared = registry.reference_file(name, split, answer)

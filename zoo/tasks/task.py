@@ -142,6 +142,12 @@ class Task(ABC):
     def answer(self, row: Mapping[str, Any]) -> Any:
         """What `predict` returns and `score` takes, from one row of the outputs of the signature asked."""
 
+    def check(self) -> None:
+        """Says before the data is prepared what would fail after it; the preprocessors are there.
+
+        Raises: UserError naming the field of the recipe.
+        """
+
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes over the weights of another run or home before the training begins.
 

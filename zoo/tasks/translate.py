@@ -93,6 +93,11 @@ class Translate(Task):
                 lines = (example.values[side] for example in examples)
                 self.preprocessors[side] = SentencePiece.fit(lines, choices, progress)
 
+    def adopt(self, preprocessors: Mapping[str, Any], examples: Iterable[Any], progress: Any = None) -> None:
+        if not all(side in preprocessors for side in self.columns):
+            raise UserError("what the training is to begin from is no translator", where="--from")
+        super().adopt(preprocessors, examples, progress)
+
     def save(self, folder: Path) -> None:
         for side in self.columns[: 1 if self.recipe.preprocessing.shared else 2]:
             self.preprocessors[side].save(folder / side)
