@@ -29,6 +29,8 @@ def build(bundle: Bundle, storage: str) -> Exported:
     never = tf.constant(np.where(task.special, HIDDEN, 0.0).astype("float32"))
 
     def fill(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Bytes that are no text would come back in an answer, where nobody can write them as JSON.
+        text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
         packed = module.pack(text)
         masks = tf.equal(packed.ids, task.subwords.mask_id) & packed.mask
         place = tf.argmax(tf.cast(masks, tf.int32), axis=1, output_type=tf.int32)  # the first one; 0 without any
@@ -54,7 +56,6 @@ def build(bundle: Bundle, storage: str) -> Exported:
 
 def _around(text: tf.Tensor, mask: str) -> tuple[tf.Tensor, tf.Tensor]:
     """What stands before and behind the first mask of each text; all and nothing where there is none. string [B]."""
-    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     parts = tf.strings.split(text, sep=mask, maxsplit=1).to_tensor("", shape=[None, 2])
     return parts[:, 0], parts[:, 1]
 
