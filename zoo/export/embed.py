@@ -32,8 +32,10 @@ def build(bundle: Bundle, storage: str) -> Exported:
         return {"embedding": shared(text)[0]}
 
     def similarity(text_a: tf.Tensor, text_b: tf.Tensor) -> dict[str, tf.Tensor]:
-        found, cut = shared(tf.concat([text_a, text_b], axis=0))
-        (a, b), (cut_a, cut_b) = tf.split(found, 2), tf.split(cut, 2)
+        rows = tf.size(text_a)
+        with tf.control_dependencies([tf.debugging.assert_equal(rows, tf.size(text_b), "a text_b for each text_a")]):
+            found, cut = shared(tf.concat([text_a, text_b], axis=0))
+        a, b, cut_a, cut_b = found[:rows], found[rows:], cut[:rows], cut[rows:]
         return {"score": tf.reduce_sum(a * b, axis=1), "truncated": tf.logical_or(cut_a, cut_b)}
 
     return Exported(
