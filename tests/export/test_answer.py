@@ -10,7 +10,7 @@ tf = pytest.importorskip("tensorflow")
 
 from tests.arrays import scatter
 from tests.tasks.encoders import VOCABULARY, made
-from zoo.export.answer import build
+from zoo.export.answer import CHUNK, build
 from zoo.export.bundle import Bundle, by_input
 from zoo.tasks.answer import N_BEST, NEVER
 
@@ -43,6 +43,8 @@ def text(seed: int, words: int) -> str:
 def test_answers_in_any_window_are_those_of_the_model(plain):
     raws = [(QUESTION, text(seed, words)) for seed, words in enumerate([56, 3, 40, 60, 25, 1, 26, 48, 60, 60, 58, 59])]
     raws += [("", raws[0][1]), ("film", raws[2][1])]  # a shorter question leaves more room
+    encode = plain.task.subwords.encode
+    assert sum(len(plain.task.windows(asked, encode(context))) for asked, context in raws) > CHUNK
     found, expected = ask(plain, "serving_default", *raws), plain.graph.reference(raws)
     assert [each.decode() for each in found["answer"]] == expected["answer"]
     assert (found["start"], found["end"]) == (expected["start"], expected["end"])
@@ -101,3 +103,9 @@ def test_bytes_that_are_no_text_are_replaced(plain):
     assert found == same
     for answer, start, end in zip(*(found[name][0] for name in ("answers", "starts", "ends")), strict=True):
         assert answer.decode() == seen[start:end] != ""
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "n_best"])
+def test_a_question_without_a_context_is_refused(plain, signature):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a context for each question"):
+        plain.graph.functions[signature](question=tf.constant(["good", "bad"]), context=tf.constant(["a film"]))

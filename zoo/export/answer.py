@@ -1,6 +1,6 @@
 """The graph of a reader: signatures serving_default, the answer in a context, and n_best, several of them.
 
-The windows of all contexts are one batch, W of them, found by arithmetic on where the flat pieces of all texts stand;
+The windows of all contexts are one list, W of them, found by arithmetic on where the flat pieces of all texts stand;
 `zoo.tasks.answer` says what a window and an answer are. Spans are told apart by their first piece and by how many
 follow it, fewer than `longest`, so that no table of all pairs is built.
 """
@@ -18,6 +18,8 @@ from zoo.export.text_encoder import TextEncoderModule, limits_of, over_texts, re
 from zoo.tasks.answer import N_BEST, NEVER, Answer
 
 __all__ = ["build", "weights_of"]
+
+CHUNK = 32  # windows that go through the encoder at once
 
 
 def build(bundle: Bundle, storage: str) -> Exported:
@@ -74,15 +76,16 @@ class _Reader(TextEncoderModule):
 
     def _n_best(self, question: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
         """answers, starts, ends, scores [B, N]."""
-        # The text that offsets count the characters of.
-        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
+        same = tf.debugging.assert_equal(tf.size(question), tf.size(context), "a context for each question")
+        with tf.control_dependencies([same]):
+            # The text that offsets count the characters of.
+            context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
         asked, _, _ = self.text.tokenize(question)
         pieces, starts, ends = self.text.tokenize(context)
         lengths = tf.minimum(_lengths(asked), self.data.max_question)
         counts = tf.minimum(_lengths(pieces), self.data.max_context)
         windows = self._windows(lengths, counts)
-        inputs = self._inputs(windows, tf.gather(lengths, windows.row), asked, pieces)
-        logits = self.model.logits(*inputs)
+        logits = self._logits(self._inputs(windows, tf.gather(lengths, windows.row), asked, pieces))
         nothing = tf.math.unsorted_segment_min(logits[:, 0, 0] + logits[:, 0, 1], windows.row, tf.size(counts))
         sums = self._sums(windows, logits, tf.size(counts), tf.reduce_max(tf.concat([counts, [N_BEST]], axis=0)))
         best, place = tf.math.top_k(sums, k=N_BEST)  # of equal ones the first
@@ -121,6 +124,19 @@ class _Reader(TextEncoderModule):
         ids = tf.where(place == 0, self.text.start_id, ids)
         segments = tf.cast((place >= asked + 2) & mask, tf.int32) * self.pair_segment
         return tf.where(mask, ids, self.text.pad_id), mask, segments
+
+    def _logits(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Logits [W, T, 2] of all windows; the encoder sees `CHUNK` of them at a time, which bounds its memory."""
+        chunks = tf.maximum(1, (tf.shape(inputs[0])[0] + CHUNK - 1) // CHUNK)
+
+        def step(chunk: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            part = (each[chunk * CHUNK : (chunk + 1) * CHUNK] for each in inputs)
+            return chunk + 1, found.write(chunk, self.model.logits(*part))
+
+        found = tf.TensorArray(tf.float32, chunks, infer_shape=False, element_shape=[None, None, 2])
+        # One after the other: chunks that ran at once would take the memory of all.
+        _, found = tf.while_loop(lambda chunk, _: chunk < chunks, step, (0, found), parallel_iterations=1)
+        return found.concat()
 
     def _sums(self, windows: Windows, logits: tf.Tensor, rows: tf.Tensor, pieces: tf.Tensor) -> tf.Tensor:
         """The logits of all spans, the best of all windows, float32 [B, pieces * longest]; `NEVER` of what is none.
