@@ -23,9 +23,9 @@ class Part(keras.layers.Layer):
 class Layers(keras.Model):
     """A scale and a shift for each layer of an encoder of three blocks; all gradients are those of a sum."""
 
-    def __init__(self) -> None:
+    def __init__(self, names=NAMES) -> None:
         super().__init__(name="bert")
-        self.parts = [Part(name=name) for name in NAMES]
+        self.parts = [Part(name=name) for name in names]
         self.build()
 
     def build(self, shape=None):
@@ -131,3 +131,26 @@ def test_a_freeze_that_cannot_be():
         freeze(Layers().weights, 4)
     with pytest.raises(UserError, match='cannot freeze "head"'):
         FineTuning(freeze="head")
+
+
+HEADLESS = NAMES[:4]  # the mean of the last block's vectors is the answer
+
+
+@pytest.mark.parametrize(("which", "learning"), [("embeddings", HEADLESS[1:]), (1, HEADLESS[2:]), (2, HEADLESS[3:])])
+def test_blocks_are_counted_where_nothing_stands_above_them(which, learning):
+    model = Layers(HEADLESS)
+    freeze(model.weights, which)
+    assert {part_of(v) for v in model.trainable_variables} == set(learning)
+
+
+@pytest.mark.parametrize("which", ["encoder", 3])
+def test_something_has_to_be_left_to_learn(which):
+    with pytest.raises(UserError, match="all blocks are to be frozen, and nothing that learns") as caught:
+        freeze(Layers(HEADLESS).weights, which)
+    assert "Freeze 2 blocks or fewer" in caught.value.remedy
+
+
+def test_without_a_head_the_last_block_has_the_full_rate_from_the_first_update():
+    paths = [variable.path for variable in Layers(HEADLESS).weights[::2]]
+    paces = FineTuning(layer_decay=0.5, unfreeze_every=10).paces(paths)
+    assert [tuple(pace) for pace in paces] == [(0.125, 30), (0.25, 20), (0.5, 10), (1.0, 0)]

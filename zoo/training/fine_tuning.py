@@ -1,7 +1,7 @@
 """What fine-tuning chooses on top of training: which variables learn, and how fast each of them does.
 
 A variable's depth is read from its path: 0 for embeddings, i + 1 for `…/block_i/…`, and above all blocks for what
-reads them (`…/head/…`, `…/pooler/…`).
+reads them (`…/head/…`, `…/pooler/…`), where there is any of it: a mean of the last block's vectors has no variables.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class FineTuning(TrainingChoices):
         "none", "what does not learn: none, embeddings, encoder, or embeddings and so many of the lowest blocks", low=0
     )
     layer_decay: float = option(
-        1.0, "rate of each layer as a share of that of the layer above; the head has the full rate", low=0.0, high=1.0
-    )
+        1.0, "rate of each layer as a share of that of the layer above; the topmost, a head if any, has it full",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     unfreeze_every: int = option(
         0, "gradual unfreezing: updates after which one more layer, from the top, begins to learn; 0: all at once",
         low=0,
@@ -63,6 +64,8 @@ class FineTuning(TrainingChoices):
     def paces(self, paths: Sequence[str]) -> list[Pace]:
         """Head 1, last block `layer_decay`, the one below `layer_decay` squared, …, embeddings last.
 
+        Where nothing stands above the blocks the last of them has 1, so that something learns from the first update.
+
         The discriminative rates and the gradual unfreezing of Howard and Ruder, 2018 (arXiv 1801.06146). Empty where
         all learn alike.
         """
@@ -80,22 +83,40 @@ def freeze(variables: Iterable[Any], which: str | int) -> None:
         variables: Keras variables of a whole model.
         which: see `FineTuning.freeze`. Pooler and head always learn.
 
-    Raises: UserError for more blocks than there are.
+    Raises: UserError for more blocks than there are, or where nothing is left to learn.
     """
-    if which == "none":
-        return
     variables = list(variables)
     depths = _depths([variable.path for variable in variables])
-    blocks = max(depths) - 1
-    frozen = which if isinstance(which, int) else {"embeddings": 0, "encoder": blocks}[which]
-    if frozen > blocks:
-        raise UserError(
-            f"{frozen} blocks are to be frozen, and the model has {blocks}", where="[training] freeze",
-            remedy='Say "encoder" for all of them.',
-        )  # fmt: skip
+    above = any(ABOVE.search(variable.path) for variable in variables)
+    frozen = frozen_blocks(which, max(depths) - above, above)
     for variable, depth in zip(variables, depths, strict=True):
         if depth <= frozen:
             variable.trainable = False
+
+
+def frozen_blocks(which: str | int, blocks: int, above: bool) -> int:
+    """How many of the lowest blocks do not learn, and the embeddings with them; -1: all learn.
+
+    Args:
+        which: see `FineTuning.freeze`.
+        blocks: of the model.
+        above: whether a pooler or head with variables stands above them.
+
+    Raises: UserError for more blocks than there are, or where nothing is left to learn.
+    """
+    where = "[training] freeze"
+    frozen = which if isinstance(which, int) else {"none": -1, "embeddings": 0, "encoder": blocks}[which]
+    if frozen > blocks:
+        raise UserError(
+            f"{frozen} blocks are to be frozen, and the model has {blocks}", where=where,
+            remedy='Say "encoder" for all of them.',
+        )  # fmt: skip
+    if frozen == blocks and not above:
+        raise UserError(
+            "all blocks are to be frozen, and nothing that learns stands above them", where=where,
+            remedy=f"Freeze {blocks - 1} blocks or fewer.",
+        )  # fmt: skip
+    return frozen
 
 
 def _depths(paths: Sequence[str]) -> list[int]:
