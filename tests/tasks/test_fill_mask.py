@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from tests.arrays import scatter
 from tests.tasks.encoders import (
     BAD,
     CLS,
@@ -29,6 +30,8 @@ from tests.tasks.encoders import (
 from zoo.data.plan import Shape
 from zoo.data.tables import Example, Table
 from zoo.errors import UserError
+from zoo.tasks import fill_mask
+from zoo.tasks.text_encoder import softmax
 
 ROW = np.array([CLS, THE, FILM, UN, LIKE, LY, GOOD, S, BAD, A, SEP], np.int32)
 WORDS = ([1], [2], [3, 4, 5], [6, 7], [8], [9])
@@ -111,6 +114,47 @@ def test_the_question_of_a_text_is_always_the_same():
         " film was good", "the  was good", "the film  good", "the film was ",
     ]  # fmt: skip
     assert task.raw({"text": "..."}) == "... [MASK]"
+
+
+def test_a_word_is_hidden_that_one_piece_can_tell():
+    task = made("fill_mask", data={"max_length": 8})
+    assert task.raw({"text": "Unlikely plays GOOD"}) == "Unlikely plays [MASK]"
+    assert task.reference({"text": "Unlikely plays GOOD"}) == "Unlikely plays GOOD"
+    for text in ("unlikely plays", "", "strange", "unlikely plays . good", "a [MASK]", "góod"):
+        assert (task.raw({"text": text}), task.reference({"text": text})) == (f"{text} [MASK]", None)
+
+
+def test_only_hidden_words_count_and_capitals_where_the_vocabulary_has_them():
+    task = made("fill_mask")
+    answers = ["The film was good", "the play", "good", "a Good film"]
+    references = [task.reference({"text": text}) for text in ["The FILM was good", "The film", "", "A good film"]]
+    assert task.score(answers, references)[0].value == pytest.approx(200 / 3)
+    task.preprocessors["text"].lowercase = False
+    assert task.score(answers, ["The film was good", "the play", None, "a good film"])[0].value == pytest.approx(
+        200 / 3
+    )
+    with pytest.raises(UserError, match="no text has a word"):
+        task.score(["good"], [None])
+
+
+def test_the_first_mask_alone_goes_through_the_projection(monkeypatch):
+    task = made("fill_mask")
+    model = scatter(task.build_model(1))
+    raws = ["the [MASK] was [MASK]", "good", "[MASK]", "so good a film was not [MASK] . the play"]
+    rows = task.encode_raws(raws)
+    logits = task.outputs(model, rows)
+    monkeypatch.setattr(fill_mask, "SLICE", 3)
+    monkeypatch.setattr(model, "call", None)
+    found = task.predict_n_best(model, raws)
+    for raw, row, each, (texts, shares) in zip(raws, rows, logits, found, strict=True):
+        if raw == "good":
+            continue
+        place = row["ids"].tolist().index(MASK)
+        odds = softmax(each[place][A:])  # the special ones stand before
+        best = np.argsort(-odds)[:5]
+        assert texts == [raw.replace("[MASK]", task.fillings[A + i], 1) for i in best]
+        assert shares == pytest.approx(odds[best].tolist(), rel=1e-4)
+    assert found[1] == (["good"], [1.0])
 
 
 def test_learns_and_fills():

@@ -7,6 +7,7 @@ arXiv 1907.11692) and, where chosen, by whole words.
 from __future__ import annotations
 
 import re
+import weakref
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from zoo.tasks.task import Signature
 from zoo.tasks.text_encoder import TextEncoder
 from zoo.training.fine_tuning import FineTuning
 
-WORD = re.compile(r"\w+")
+IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff"
+WORD = re.compile(rf"[{IDEOGRAPHS}]|[^\W{IDEOGRAPHS}]+")  # an ideograph is a word, as it is for WordPiece
+SLICE = 256  # rows whose logits, V floats each, are held at once
 LEAST_ROOM = 8  # hidden pieces that a row has room for, at least: a long word is hidden whole in a short row
 
 
@@ -178,13 +181,28 @@ class FillMask(TextEncoder):
         return [self.subwords.decode(np.array([index], np.int32)).strip() for index in range(self.subwords.size)]
 
     def raw(self, values: Mapping[str, Any]) -> str:
-        """The text with one word, always the same, hidden."""
+        """The text with one word, always the same, hidden; with a mask behind it where none can be told."""
         text = values["text"]
-        words = list(WORD.finditer(text))
-        if not words:
-            return f"{text} {self.mask}"
-        word = words[zlib.crc32(text.encode()) % len(words)]
-        return f"{text[: word.start()]}{self.mask}{text[word.end() :]}"
+        word = self._asked(text)
+        return f"{text[: word.start()]}{self.mask}{text[word.end() :]}" if word else f"{text} {self.mask}"
+
+    def reference(self, values: Mapping[str, Any]) -> str | None:
+        """The text; None where no word of it is hidden."""
+        return values["text"] if self._asked(values["text"]) else None
+
+    def _asked(self, text: str) -> re.Match[str] | None:
+        """The word that is hidden: of those that are read and that one piece can fill in. None where none is."""
+        if self.mask in text:
+            return None
+        room = self.recipe.data.max_length - 2
+        ids, offsets = (each[:room].tolist() for each in self.subwords.encode_with_offsets(text))
+        told = {(start, end): self.fillings[piece] for piece, (start, end) in zip(ids, offsets, strict=True)}
+        words = [word for word in WORD.finditer(text) if self._folded(told.get(word.span())) == self._folded(word[0])]
+        return words[zlib.crc32(text.encode()) % len(words)] if words else None
+
+    def _folded(self, text: str | None) -> str | None:
+        """The text without what the vocabulary does not tell apart."""
+        return text.casefold() if text and getattr(self.subwords, "lowercase", False) else text
 
     def predict(self, model: Any, raws: Sequence[str]) -> list[str]:
         """The likeliest text each."""
@@ -195,28 +213,42 @@ class FillMask(TextEncoder):
 
         A text without a mask comes back as it is, with probability 1.
         """
-        rows = self.encode_raws(raws)
-        answers = []
-        for raw, row, logits in zip(raws, rows, self.outputs(model, rows), strict=True):
-            (places,) = np.nonzero(row["ids"] == self.subwords.mask_id)
-            if not len(places):
-                answers.append(([raw], [1.0]))
-                continue
-            odds = np.where(self.special, -np.inf, logits[places[0]][: self.subwords.size]).astype(np.float64)
-            shares = np.exp(odds - odds.max())
-            shares /= shares.sum()
-            best = np.argsort(-shares, kind="stable")[: self.recipe.decoding.n_best]
-            answers.append(([raw.replace(self.mask, self.fillings[i], 1) for i in best], shares[best].tolist()))
-        return answers
+        found = []
+        for first in range(0, len(raws), SLICE):
+            some = raws[first : first + SLICE]
+            rows = self.encode_raws(some)
+            logits = self.outputs(_at_mask(model, self.subwords.mask_id), rows)
+            found += [self._filled(*each) for each in zip(some, rows, logits, strict=True)]
+        return found
+
+    def _filled(self, raw: str, row: Mapping[str, Any], logits: np.ndarray) -> tuple[list[str], list[float]]:
+        """The answer of `predict_n_best` to one text; logits: [V], at its first mask."""
+        if self.subwords.mask_id not in row["ids"]:
+            return [raw], [1.0]
+        odds = np.where(self.special, -np.inf, logits[: self.subwords.size]).astype(np.float64)
+        shares = np.exp(odds - odds.max())
+        shares /= shares.sum()
+        best = np.argsort(-shares, kind="stable")[: self.recipe.decoding.n_best]
+        return [raw.replace(self.mask, self.fillings[i], 1) for i in best], shares[best].tolist()
 
     def answer(self, row: Mapping[str, Any]) -> str:
         return row["texts"][0]
 
-    def score(self, answers: Sequence[str], references: Sequence[str]) -> list[Any]:
-        """The share of hidden words that were told."""
+    def score(self, answers: Sequence[str], references: Sequence[str | None]) -> list[Any]:
+        """The share of hidden words that were told, in capitals or not where the vocabulary knows none.
+
+        Raises: UserError where no text has a hidden word, or there are not as many answers as references.
+        """
+        from zoo.evaluation.score import check_rows
         from zoo.evaluation.text import exact_match
 
-        return [exact_match(answers, references)]
+        check_rows(answers, references)
+        # An answer is the text itself but for the word that was filled in, so that whole texts may be compared.
+        pairs = [(answer, text) for answer, text in zip(answers, references, strict=True) if text is not None]
+        if not pairs:
+            raise UserError("no text has a word that is one piece of the vocabulary, to be hidden and told")
+        told, texts = ([self._folded(text) for text in side] for side in zip(*pairs, strict=True))
+        return [exact_match(told, texts)]
 
     def signatures(self) -> dict[str, Signature]:
         outputs = {"texts": "string [B, N]", "scores": "float32 [B, N]"}
@@ -225,3 +257,33 @@ class FillMask(TextEncoder):
 
 def _own_rng(ids: np.ndarray) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(ids.tobytes()))
+
+
+class _AtMask:
+    """A model that says of each text what stands at its first mask alone: logits [B, V]; of no meaning without one.
+
+    Logits of all positions would be gigabytes for a thousand texts.
+    """
+
+    def __init__(self, model: Any, mask_id: int) -> None:
+        self.model = weakref.ref(model)  # not kept alive by what is compiled of it
+        self.mask_id, self.config, self.variables = mask_id, model.config, model.variables
+
+    def __call__(self, inputs: dict[str, Any], training: bool) -> Any:
+        from keras import ops
+
+        model, ids = self.model(), inputs["ids"]
+        assert model is not None
+        length = ops.shape(ids)[1]
+        places = ops.min(ops.where(ops.equal(ids, self.mask_id), ops.arange(length), length - 1), axis=1)
+        hidden = model.hidden(inputs, training=training)
+        return model.masked_logits(hidden, ops.cast(places, "int32")[:, None])[:, 0]
+
+
+_AT_MASK: weakref.WeakKeyDictionary[Any, _AtMask] = weakref.WeakKeyDictionary()  # one of each model: it is compiled
+
+
+def _at_mask(model: Any, mask_id: int) -> _AtMask:
+    if model not in _AT_MASK:
+        _AT_MASK[model] = _AtMask(model, mask_id)
+    return _AT_MASK[model]
