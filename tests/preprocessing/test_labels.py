@@ -29,6 +29,8 @@ def test_an_empty_class_is_refused_by_name():
     assert caught.value.where == "[data] labels"
     with pytest.raises(UserError, match='no example of the label "b"'):
         Labels.fit({"a": 1, "b": 0}, listed=("a", "b"))
+    with pytest.raises(UserError, match='no example of the label "b"'):
+        Labels.fit({"a": 1.5, "b": 0.0})
     with pytest.raises(UserError, match="has no labels"):
         Labels.fit({})
 

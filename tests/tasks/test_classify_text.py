@@ -78,8 +78,62 @@ def test_class_weights_that_cannot_be():
         made("classify_text", LABELS, training={"class_weights": {"goood": 2.0}}).class_weights.tolist()
     with pytest.raises(UserError, match="not known"):
         made("classify_text", LABELS, training={"class_weights": "balanced"}).class_weights.tolist()
+    with pytest.raises(UserError, match='"good" cannot count -1 times'):
+        made("classify_text", LABELS, training={"class_weights": {"good": -1.0}})
     with pytest.raises(UserError, match="one label a text"):
         made("classify_text", data={"multi_label": True}, training={"class_weights": "balanced"})
+
+
+def test_class_weights_balance_the_shares_that_a_teacher_told():
+    task = made("classify_text", training={"class_weights": "balanced"})
+    told = [{"good": 0.75, "bad": 0.25}, {"good": 3, "bad": 1}, "good", {"good": 0.5, "bad": 0.5}]
+    task.adopt({"text": task.subwords}, [example("a film", label) for label in told])
+    assert task.labels.names == LABELS and task.labels.counts == (1.0, 3.0)
+    assert task.class_weights.tolist() == pytest.approx([2.0, 2 / 3])
+    with pytest.raises(UserError, match='no example of the label "bad"'):
+        task.adopt({"text": task.subwords}, [example("a film", {"good": 1.0, "bad": 0.0})])
+
+
+@pytest.mark.parametrize(
+    ("several", "section", "name", "value"),
+    [
+        (True, "data", "positive", "good"),
+        (True, "training", "label_smoothing", 0.1),
+        (True, "decoding", "reject_label", "other"),
+        (False, "decoding", "threshold", 0.4),
+        (False, "data", "separator", ";"),
+    ],
+)
+def test_a_field_that_nothing_would_read_is_refused(several, section, name, value):
+    tables = {"data": {"multi_label": several}}
+    tables.setdefault(section, {})[name] = value
+    with pytest.raises(UserError, match="one label a text" if several else "several labels a text") as caught:
+        made("classify_text", **tables)
+    assert caught.value.where == f"[{section}] {name}"
+    tables["data"]["multi_label"] = not several
+    made("classify_text", **tables)
+
+
+@pytest.mark.parametrize(
+    ("tables", "where"),
+    [
+        ({"training": {"class_weights": {"goood": 2.0}}}, "[training] class_weights"),
+        ({"training": {"class_weights": {"good": 0.0, "bad": 0.0}}}, "[training] class_weights"),
+        ({"data": {"positive": "goood"}}, "[data] positive"),
+        ({"data": {"max_length": 5000}}, "[data] max_length"),
+        ({"training": {"freeze": 2}}, "[training] freeze"),
+    ],
+)
+def test_what_the_labels_show_to_be_wrong_is_told_before_the_training(tables, where):
+    with pytest.raises(UserError) as caught:
+        made("classify_text", LABELS, **tables).check()
+    assert caught.value.where == where
+
+
+def test_a_recipe_without_fault_passes():
+    training = {"freeze": 1, "class_weights": {"bad": 0.0}}
+    made("classify_text", LABELS, data={"positive": "good"}, training=training).check()
+    made("classify_text", LABELS, data={"positive": "so"}, decoding={"reject_label": "so"}).check()
 
 
 def test_several_labels():
@@ -220,6 +274,19 @@ def test_begins_from_another_classifier(learned):
     for variable in fresh.weights:
         expected = before if "/head/" in variable.path else theirs
         assert (np.array(variable) == expected[variable.path]).all(), variable.path
+
+
+def test_a_head_with_another_hidden_layer_is_begun_anew_as_a_whole(learned):
+    task, model = learned
+    deeper = made("classify_text", LABELS, model={**SMALL, "head_hidden": "tanh"})
+    fresh = deeper.build_model(7)
+    before = {v.path: np.array(v) for v in fresh.weights if "/head/" in v.path}
+    assert len(before) == 4
+    (line,) = deeper.start_from(fresh, start(task, model))
+    assert line.endswith("; head anew")
+    for variable in fresh.weights:
+        if "/head/" in variable.path:
+            assert (np.array(variable) == before[variable.path]).all(), variable.path
 
 
 def test_another_encoder_is_refused(learned):

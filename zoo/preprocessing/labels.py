@@ -20,12 +20,13 @@ class Labels:
 
     Args:
         names: distinct, at least one.
-        counts: how often each stood in the training data; empty where that is not known (imported checkpoints).
+        counts: how often each stood in the training data, a share of 0.3 as 0.3; empty where that is not known
+            (imported checkpoints).
 
     Raises: UserError for no names, or a name that comes twice.
     """
 
-    def __init__(self, names: Sequence[str], counts: Sequence[int] = ()) -> None:
+    def __init__(self, names: Sequence[str], counts: Sequence[float] = ()) -> None:
         self.names, self.counts = tuple(names), tuple(counts)
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if not self.names or twice:
@@ -34,23 +35,23 @@ class Labels:
         self._ids = {name: index for index, name in enumerate(self.names)}
 
     @classmethod
-    def fit(cls, counted: Mapping[str, int], listed: Sequence[str] = (), order: Sequence[str] = ()) -> Labels:
+    def fit(cls, counted: Mapping[str, float], listed: Sequence[str] = (), order: Sequence[str] = ()) -> Labels:
         """The labels of training data.
 
         Args:
-            counted: how often each label stands there.
+            counted: how often each label stands there; a teacher's shares add up.
             listed: the labels that there have to be, in their order; empty: those that are there, sorted.
             order: taken as the order where it has the very labels that are there, so that a head learned elsewhere
                 still means the same.
 
-        Raises: UserError for a listed label without any example, or no labels at all.
+        Raises: UserError for a label, listed or counted, without any example, or no labels at all.
         """
-        empty = [name for name in listed if not counted.get(name)]
+        empty = [name for name in listed or counted if not counted.get(name)]
         if empty:
             raise UserError(
                 f'the training data has no example of the label "{empty[0]}"',
                 where="[data] labels",
-                remedy="Remove it from the list, or add examples: a class without any cannot be learned.",
+                remedy="Remove it where it is named, or add examples: a class without any cannot be learned.",
             )
         if not counted:
             raise UserError("the training data has no labels", where="[data] train")

@@ -22,6 +22,12 @@ from zoo.tasks.text_encoder import LabelledData, TextEncoder, sigmoid, softmax
 from zoo.training.fine_tuning import FineTuning
 
 PAIR = ("text_a", "text_b")
+# What is read with one label a text alone, and with several alone, by section.
+ONE = (
+    *(("data", "positive"), ("training", "label_smoothing")),
+    *(("decoding", "reject_below"), ("decoding", "reject_label")),
+)
+SEVERAL = (("data", "separator"), ("decoding", "threshold"))
 EVEN = 0.5  # probability from which a label that a teacher told is scored as one
 
 
@@ -50,6 +56,9 @@ class Training(FineTuning):
                 f'"{self.class_weights}" says nothing', where="class_weights",
                 remedy='Known: "none", "balanced", or a table such as { spam = 2.0, ham = 1.0 }.',
             )  # fmt: skip
+        for name, weight in self.class_weights.items() if isinstance(self.class_weights, dict) else ():
+            if not 0.0 <= weight < inf:
+                raise UserError(f'an example of "{name}" cannot count {weight:g} times', where="class_weights")
 
 
 @dataclass(frozen=True)
@@ -92,12 +101,24 @@ class ClassifyText(TextEncoder):
                 "balanced weights are for one label a text", where="[training] class_weights",
                 remedy="With several labels give a table: how often a yes counts.",
             )  # fmt: skip
+        self._refuse_unread()
+
+    def _refuse_unread(self) -> None:
+        """Raises UserError for a field that is set and that nothing reads with so many labels a text."""
+        for section, name in ONE if self.multi_label else SEVERAL:
+            choices = getattr(self.recipe, section)
+            if getattr(choices, name) != type(choices).__dataclass_fields__[name].default:
+                raise UserError(
+                    f"it is for {'one label' if self.multi_label else 'several labels'} a text",
+                    where=f"[{section}] {name}",
+                    remedy=f"Leave it out, or set data.multi_label = {str(not self.multi_label).lower()}.",
+                )
 
     # Labels, from the column to arrays.
 
-    def names(self, values: Mapping[str, Any]) -> list[str]:
-        """The labels of an example, the reject label left out."""
-        return [name for name in self.shares(values["label"]) if name != self._rejected]
+    def names(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """The labels of an example with the share of each, the reject label left out."""
+        return {name: share for name, share in self.shares(values["label"]).items() if name != self._rejected}
 
     def shares(self, value: Any) -> dict[str, float]:
         """What a value of the column "label" says: 1 for each label, or what a teacher gave to each (a table).
@@ -145,9 +166,9 @@ class ClassifyText(TextEncoder):
 
     def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """labels int32 [n], with the share of each: float32 [n]."""
-        shares, names = self.shares(values["label"]), self.names(values)
-        ids = [self.labels.index(name) for name in names]
-        return {"labels": np.array(ids, np.int32), "shares": np.array([shares[name] for name in names], np.float32)}
+        shares = self.names(values)
+        ids = [self.labels.index(name) for name in shares]
+        return {"labels": np.array(ids, np.int32), "shares": np.array([*shares.values()], np.float32)}
 
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         if not self.multi_label and not len(row["labels"]):
@@ -167,20 +188,31 @@ class ClassifyText(TextEncoder):
     def class_weights(self) -> np.ndarray:
         """float32 [C]: how often an example of each label counts; of several labels, how often a yes does.
 
-        "balanced" is rows / (C · rows of the label), as in scikit-learn.
+        "balanced" is rows / (C · rows of the label), as in scikit-learn; of a teacher's tables the shares add up.
         """
         choice, labels, where = self.recipe.training.class_weights, self.labels, "[training] class_weights"
         if isinstance(choice, dict):
             for name in choice:
                 if name not in labels.names:
                     raise UserError(f'there is no label "{name}".{nearest(name, labels.names)}', where=where)
-            return np.array([choice.get(name, 1.0) for name in labels.names], np.float32)
+            weights = np.array([choice.get(name, 1.0) for name in labels.names], np.float32)
+            if not weights.any():
+                raise UserError("no example counts: the weight of every label is 0", where=where)
+            return weights
         if choice == "none":
             return np.ones(labels.size, np.float32)
         counts = np.array(labels.counts, np.float64)
         if not counts.size:
             raise UserError("how often each label stands in the training data is not known", where=where)
         return (counts.sum() / (counts.size * counts)).astype(np.float32)
+
+    def check(self) -> None:
+        """As every text encoder's; and whether class_weights and data.positive speak of labels that there are."""
+        super().check()
+        _ = self.class_weights
+        positive, names = self.recipe.data.positive, self.labels.names
+        if positive and positive not in (*names, self._rejected):
+            raise UserError(f'there is no label "{positive}".{nearest(positive, names)}', where="[data] positive")
 
     def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         from keras import ops

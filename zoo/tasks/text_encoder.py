@@ -22,7 +22,7 @@ from zoo.preprocessing.subwords import SubwordChoices, fit_subwords, load_subwor
 from zoo.recipe import Schema, option
 from zoo.tasks.model_section import model_section
 from zoo.tasks.task import Task, make, resolve
-from zoo.training.fine_tuning import FineTuning, freeze
+from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
 
 INPUTS = ("ids", "mask", "segments")
 ROWS = 32  # of a batch in `predict`
@@ -83,8 +83,8 @@ class TextEncoder(Task):
 
     # What a task says.
 
-    def names(self, values: Mapping[str, Any]) -> Sequence[str]:
-        """The label names in the answer of an example; none where a task has no labels."""
+    def names(self, values: Mapping[str, Any]) -> Sequence[str] | Mapping[str, float]:
+        """The label names in the answer of an example, or the share of each; none where a task has no labels."""
         return ()
 
     def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class TextEncoder(Task):
         return self.preprocessors["labels"]
 
     def fit(self, examples: Iterable[Any], progress: Any = None) -> None:
-        counted: Counter[str] = Counter()
+        counted: dict[str, float] = {}
         lines = (self.texts(example.values) for example in self._counting(examples, counted))
         self.preprocessors["text"] = fit_subwords(lines, self.recipe.preprocessing, progress)
         self._set_labels(counted)
@@ -122,14 +122,14 @@ class TextEncoder(Task):
         """Takes the subwords; labels are those of the training data, in the order of the other where they are alike."""
         if not hasattr(preprocessors.get("text"), "pack"):
             raise UserError("what the training is to begin from has no subwords of a text encoder", where="--from")
-        counted: Counter[str] = Counter()
+        counted: dict[str, float] = {}
         for _ in self._counting(examples, counted):
             if progress is not None:
                 progress.advance()
         self.preprocessors = {"text": preprocessors["text"]}
         self._set_labels(counted, preprocessors.get("labels"))
 
-    def _counting(self, examples: Iterable[Any], counted: Counter[str]) -> Iterator[Any]:
+    def _counting(self, examples: Iterable[Any], counted: dict[str, float]) -> Iterator[Any]:
         """The examples, while their labels are counted."""
         listed = getattr(self.recipe.data, "labels", [])
         known = Labels(listed) if listed else None
@@ -140,10 +140,12 @@ class TextEncoder(Task):
                     known.index(name)
             except UserError as error:
                 raise UserError(error.problem, where=error.where or example.place, remedy=error.remedy) from error
-            counted.update(names)
+            shares = names if isinstance(names, Mapping) else Counter(names)
+            for name, share in shares.items():
+                counted[name] = counted.get(name, 0) + share
             yield example
 
-    def _set_labels(self, counted: Counter[str], given: Labels | None = None) -> None:
+    def _set_labels(self, counted: dict[str, float], given: Labels | None = None) -> None:
         if issubclass(self.data, LabelledData):
             order = given.names if given else ()
             self.preprocessors["labels"] = Labels.fit(counted, self.recipe.data.labels, order)
@@ -231,6 +233,15 @@ class TextEncoder(Task):
             raise UserError(problem, where="[data] max_length", remedy="Lower it, or raise model.max_length.")
         return config
 
+    def check(self) -> None:
+        """Tells what the fitted preprocessors show to be wrong in the recipe, before a model is built.
+
+        Raises: UserError as `config`, and for a freeze of more blocks than there are, or that leaves nothing to learn.
+        """
+        config = self.config
+        above = config.head != "pool" or config.pooler == "cls_dense"  # the other ways to pool have no variables
+        frozen_blocks(self.recipe.training.freeze, config.layers, above)
+
     def build_model(self, seed: int) -> Any:
         from zoo.layers.adapters import adapt
 
@@ -242,7 +253,7 @@ class TextEncoder(Task):
         return model
 
     def start_from(self, model: Any, start: Any) -> list[str]:
-        """Takes the encoder; pooler and head where they mean the same."""
+        """Takes the encoder; pooler and head where they mean the same, each as a whole or not at all."""
         from zoo.layers.adapters import merge
         from zoo.training.checkpoints import restore_part, weights
 
@@ -258,9 +269,14 @@ class TextEncoder(Task):
             if field not in FREE and mine != wanted:
                 problem = f"model.{field} is {wanted!r} where the weights come from, {mine!r} here"
                 raise UserError(problem, where="[model]", remedy="Give the recipe the [model] of the other.")
-        same = {"/head/": other.meaning == self.meaning, "/pooler/": theirs.pooler == ours.pooler}
-        apart = [part for part, alike in same.items() if not alike]
         arrays = merge(weights(start.weights))
+        same = {
+            "/head/": other.meaning == self.meaning and theirs.head_hidden == ours.head_hidden,
+            "/pooler/": theirs.pooler == ours.pooler,
+        }
+        wanted = {f"model/{variable.path}": tuple(variable.shape) for variable in model.weights}
+        given = {name: array.shape for name, array in arrays.items()}
+        apart = [part for part, alike in same.items() if not alike or _within(part, wanted) != _within(part, given)]
         arrays = {name: array for name, array in arrays.items() if not any(part in name for part in apart)}
         kept = restore_part(model, arrays, lambda name: any(part in name for part in OWN))
         anew = [what for part, what in OWN.items() if any(part in name for name in kept)]
@@ -295,6 +311,11 @@ class TextEncoder(Task):
     def encode_raws(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows with the inputs of `predict`: a text each, or a tuple of them."""
         return [self.encode_inputs((raw,) if isinstance(raw, str) else raw) for raw in raws]
+
+
+def _within(part: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of what belongs to a part of the model."""
+    return {name: shape for name, shape in shapes.items() if part in name}
 
 
 def text_of(values: Mapping[str, Any], name: str) -> str:
