@@ -1,6 +1,7 @@
 """Checkpoints of transformers in and out: recorded folders with what transformers computed, and what is refused."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -265,6 +266,66 @@ def test_other_modules_and_other_ways_to_cut_texts_are_refused(tmp_path):
         with pytest.raises(UserError, match='of the kind "Unigram"' if part == "model" else part):
             read(folder)
         shutil.copy(RECORDED / "distilbert-tokens" / "tokenizer.json", folder)
+
+
+@pytest.mark.parametrize(
+    "file, change, told",
+    [
+        ("tokenizer.json", lambda fields: fields["added_tokens"].append({"id": 47, "content": "<x>"}), "ones .*: <x>"),
+        ("tokenizer.json", lambda fields: fields["model"].update(max_input_chars_per_word=7), "per_word = 7 of its mo"),
+        ("tokenizer.json", lambda fields: fields["normalizer"].update(clean_text=False), "clean_text = false"),
+        ("added_tokens.json", put(**{"<x>": 40, "[MASK]": 4}), "special ones are not supported: <x>$"),
+        ("tokenizer_config.json", put(added_tokens_decoder={"40": {"content": "<x>"}}), ": <x>$"),
+        ("special_tokens_map.json", put(additional_special_tokens=["<x>", "[SEP]"]), ": <x>$"),
+    ],
+)
+def test_what_of_a_tokenizer_would_change_ids_is_refused(tmp_path, file, change, told):
+    folder = copied("distilbert-tokens", tmp_path)
+    if not (folder / file).is_file():
+        (folder / file).write_text("{}")
+    changed(folder / file, change)
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    assert re.search(told, caught.value.problem) and caught.value.where.startswith(str(folder / file))
+
+
+@needs_bytepair
+@pytest.mark.parametrize(
+    "part, option, value",
+    [
+        ("pre_tokenizer", "use_regex", False),
+        ("pre_tokenizer", "add_prefix_space", True),
+        ("model", "ignore_merges", True),
+        ("model", "byte_fallback", True),
+        ("model", "dropout", 0.1),
+        (None, None, None),
+    ],
+)
+def test_what_of_a_bytepair_tokenizer_would_change_ids_is_refused(tmp_path, part, option, value):
+    folder = copied("roberta-classify", tmp_path)
+    merges = (folder / "merges.txt").read_text().split("\n")
+    whole = {
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "ignore_merges": False,
+            "byte_fallback": False,
+            "vocab": json.loads((folder / "vocab.json").read_text()),
+            "merges": [each for each in merges if each and not each.startswith("#version")],
+        },
+    }
+    if part is not None:
+        whole[part][option] = value
+    (folder / "tokenizer.json").write_text(json.dumps(whole))
+    if part is None:
+        assert read(folder).subwords.fingerprint == read(RECORDED / "roberta-classify").subwords.fingerprint
+    else:
+        with pytest.raises(UserError, match=f"{option} = {json.dumps(value)} of its {part}") as caught:
+            read(folder)
+        assert caught.value.where == str(folder / "tokenizer.json")
 
 
 @needs_bytepair

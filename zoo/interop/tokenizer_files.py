@@ -28,6 +28,16 @@ PARTS = {
     "WordPiece": {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer"},
     "BPE": {"normalizer": None, "pre_tokenizer": "ByteLevel"},
 }
+SHOWN = 5  # tokens in an error
+# What our subwords do in one way alone: part, option, that way. Any other would give texts other ids.
+OPTIONS = {
+    "WordPiece": (("model", "max_input_chars_per_word", 100), ("normalizer", "clean_text", True)),
+    "BPE": (
+        *(("pre_tokenizer", "use_regex", True), ("pre_tokenizer", "add_prefix_space", False)),
+        *(("model", "ignore_merges", False), ("model", "byte_fallback", False), ("model", "dropout", None)),
+        ("model", "end_of_word_suffix", None),
+    ),
+}
 
 
 def read_subwords(folder: Path) -> Subwords:
@@ -36,7 +46,9 @@ def read_subwords(folder: Path) -> Subwords:
     Raises: UserError where there is no vocabulary, or it is torn or of another kind.
     """
     try:
-        return _read(folder)
+        subwords = _read(folder)
+        _check_added(folder, subwords.special)
+        return subwords
     except UserError as error:
         if str(folder) in error.where:
             raise
@@ -61,7 +73,6 @@ def _read(folder: Path) -> Subwords:
             return _wordpiece(vocabulary, flags, path)
         mask = _special(flags, BYTEPAIR, vocabulary, path).mask
         flags["mask_token"] = added.get(mask, mask)
-        flags.setdefault("add_prefix_space", whole["pre_tokenizer"].get("add_prefix_space", False))
         merges = [tuple(each.split(" ")) if isinstance(each, str) else tuple(each) for each in model["merges"]]
         return _bytepair(vocabulary, merges, flags, path)
     if (path := folder / "vocab.txt").is_file():
@@ -116,7 +127,29 @@ def _checked(whole: dict[str, Any], path: Path) -> dict[str, Any]:
     prefix = model.get("continuing_subword_prefix") or ""
     if prefix != ("##" if kind == "WordPiece" else ""):
         raise UserError(f'pieces within a word begin with "{prefix}", which is not supported', where=str(path))
+    for part, option, usual in OPTIONS[kind]:
+        there = (whole.get(part) or {}).get(option, usual)
+        if there != usual and (there or usual):  # null and 0 stand for what is not done, as false does
+            problem = f"{option} = {json.dumps(there)} of its {part} is not supported"
+            raise UserError(problem, where=str(path), remedy="It would cut texts in another way.")
     return model
+
+
+def _check_added(folder: Path, special: Special) -> None:
+    """Refuses added tokens, which are found in a text before it is cut, beside the special pieces."""
+    files = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "tokenizer.json")
+    for path in (folder / name for name in files if (folder / name).is_file()):
+        content = read_json(path)
+        added = content if path.name == files[0] else content.get("added_tokens") or ()
+        listed = [*added, *(content.get("additional_special_tokens") or ())]
+        listed += (content.get("added_tokens_decoder") or {}).values()
+        if others := sorted({_content(each) for each in listed} - {*asdict(special).values()}):
+            shown = ", ".join(others[:SHOWN]) + (", …" if len(others) > SHOWN else "")
+            raise UserError(f"added tokens beside the special ones are not supported: {shown}", where=str(path))
+
+
+def _content(token: str | dict[str, Any]) -> str:
+    return str(token["content"]) if isinstance(token, dict) else token
 
 
 def _special(flags: dict[str, Any], usual: dict[str, str], vocabulary: dict[str, int], path: Path) -> Special:
@@ -124,8 +157,7 @@ def _special(flags: dict[str, Any], usual: dict[str, str], vocabulary: dict[str,
 
     found = {}
     for role, name in usual.items():
-        token = flags.get(KEYS[role]) or name
-        found[role] = token["content"] if isinstance(token, dict) else token
+        found[role] = _content(flags.get(KEYS[role]) or name)
         if found[role] not in vocabulary:
             raise UserError(f'the vocabulary has no {KEYS[role]} "{found[role]}"', where=str(path))
     return Special(**found)
