@@ -19,6 +19,7 @@ HARD = [
     " " * 500 + "a",
     "don't I'll they're we've I'm he'd it's 'tis 's''s !'s 'S DON'T 'sam", "\n's  's \n 's 't'll'd've",
     "1,234.56 $5 №7 ²³ ١٢٣ v2.0", "https://t.co/aB3 @user #tag_x :-)", "नमस्ते दुनिया को ொ", "שָׁלוֹם مرحبًا ไทยกำ",
+    "\x01 a\x01\x00\x02\x01<mask>\x00[MASK]\x01\x02\x01\x03", "\x00\x00\x03\x01",
     "\ufffd \ufdd0\uffff\U0001fffe \ue000",
     "\U0001d160\U0001d1bb 𝔘𝔫𝔦 ǅ ŉ ǰ", "\u0378\u0530 \U000e0041",
 ]  # fmt: skip
@@ -45,6 +46,17 @@ def assert_same_pieces(host, graph, texts, tokenize=None):
     for text, *got in zip(texts, ids.to_list(), starts.to_list(), ends.to_list(), strict=True):
         expected, offsets = host.encode_with_offsets(text)
         assert got == [expected.tolist(), offsets[:, 0].tolist(), offsets[:, 1].tolist()], repr(text)
+
+
+def assert_same_first_pieces(host, graph, texts, most):
+    """Asked for so many pieces, the graph gives at least as many, and they are the text's first."""
+    import tensorflow as tf
+
+    for text, *got in zip(texts, *(each.to_list() for each in graph.tokenize(tf.constant(texts), most)), strict=True):
+        ids, offsets = host.encode_with_offsets(text)
+        count = len(got[0])
+        assert count >= min(most, len(ids)), repr(text)
+        assert got == [ids[:count].tolist(), *offsets[:count].T.tolist()], repr(text)
 
 
 def assert_same_packing(host, graph, first, second):

@@ -1,12 +1,20 @@
 """The graph face of byte pairs gives the ids and offsets of the tokenizers library, out of a SavedModel too."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.preprocessing.corpora import generated_lines
-from tests.preprocessing.subword_lines import HARD, assert_same_packing, assert_same_pieces, real_texts
-from zoo.preprocessing.bytepair import BytePair
+from tests.preprocessing.subword_lines import (
+    HARD,
+    assert_same_first_pieces,
+    assert_same_packing,
+    assert_same_pieces,
+    real_texts,
+)
+from zoo.preprocessing.bytepair import LONGEST_WORD, BytePair
 from zoo.preprocessing.subwords import Special, SubwordChoices
 
 tf = pytest.importorskip("tensorflow")
@@ -62,6 +70,22 @@ def test_same_pieces_of_any_text(host):
         assert_same_pieces(host, graph, texts + tricky, tokenize)
 
     check()
+
+
+def test_a_long_word_is_cut(host, graph):
+    """Its merges would take thousands of turns, and the graph makes no more than `LONGEST_WORD`."""
+    rng = random.Random(7)
+    letters = "".join(rng.choices("abcdefghijklmnopqrstuvwxyzéß中", k=100_000))
+    texts = [letters, " " * 3000 + "a", "x" * LONGEST_WORD + " b", "y " + "x" * LONGEST_WORD, "é" * 700 + "'ll 😀"]
+    assert_same_pieces(host, graph, texts)
+    assert_same_first_pieces(host, graph, [*texts, *HARD], 8)
+    assert graph.tokenize(texts, 8)[0].row_lengths().numpy().max() <= 8 * LONGEST_WORD
+    texts[0] = letters[:2000]
+    assert_same_packing(host, graph, texts, texts[::-1])
+
+
+def test_special_pieces_by_the_thousand(host, graph):
+    assert_same_pieces(host, graph, ["</s>" * 8000, "a <mask>" * 500 + "\0"])
 
 
 def test_a_piece_for_everything_and_no_blanks_taken(host):

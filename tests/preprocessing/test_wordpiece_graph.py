@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.preprocessing.corpora import generated_lines
-from tests.preprocessing.subword_lines import HARD, assert_same_packing, assert_same_pieces, real_texts
+from tests.preprocessing.subword_lines import (
+    HARD,
+    assert_same_first_pieces,
+    assert_same_packing,
+    assert_same_pieces,
+    real_texts,
+)
 from tests.preprocessing.test_wordpiece import minilm
 from zoo.preprocessing.subwords import SubwordChoices
 from zoo.preprocessing.wordpiece import WordPiece
@@ -66,6 +72,15 @@ def test_same_packing(faces):
     texts = HARD[::2] + generated_lines(60)
     for host, graph in faces.values():
         assert_same_packing(host, graph, texts, texts[::-1])
+
+
+def test_long_texts(faces):
+    """A word of 100 KB; special pieces by the thousand; only the words looked at that are of use."""
+    texts = ["ab" * 50_000, "[SEP]" * 8000, "a [MASK]" * 500 + "\0", "good film " * 500]
+    host, graph = faces["uncased"]
+    assert_same_pieces(host, graph, texts)
+    assert_same_first_pieces(host, graph, [*texts, *HARD], 8)
+    assert graph.tokenize(texts, 8)[0].row_lengths().numpy().max() < 100
 
 
 def test_same_pieces_of_any_text(hosts):

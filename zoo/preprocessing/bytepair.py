@@ -3,7 +3,9 @@ r"""Byte pairs as in GPT-2 and RoBERTa (Radford et al., 2019; Sennrich et al., 2
 What happens to a text, on both faces and in this order: special pieces that it spells out are taken out; the rest is
 cut into words by GPT-2's pattern (contractions; letters, numbers or other characters, each with the blank before them;
 blanks); the UTF-8 bytes of each word are the first pieces, and two neighbours become one, the earliest learned pair
-first, until no pair is known. No text is lost and none is unknown.
+first, until no pair is known. No text is lost and none is unknown. A word of more than `LONGEST_WORD` bytes is cut
+into words of so many, so that a text of n bytes costs no more than n times that; below it, ids and offsets are those
+that RoBERTa's own tokenizer gives.
 
 It rides on the tokenizers library; the twin that runs inside an exported graph is `zoo.preprocessing.bytepair_graph`,
 and tests hold the two equal.
@@ -16,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from zoo.errors import UserError
 from zoo.preprocessing.subwords import Special, SubwordChoices, Subwords, texts_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ROBERTA_SPECIAL = Special(pad="<pad>", unknown="<unk>", start="<s>", end="</s>", mask="<mask>")
 VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
+LONGEST_WORD = 512  # bytes
 HEADER = "#version: 0.2"  # of merges.txt, as other programs expect it
 
 
@@ -70,7 +73,9 @@ class BytePair(Subwords):
 
     def _build(self, vocabulary: Mapping[str, int]) -> Tokenizer:
         tokenizer = Tokenizer(models.BPE(dict(vocabulary), self._merges))
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)  # a letter for each byte from here on
+        parts = pre_tokenizers.Split(Regex(f".{{{LONGEST_WORD}}}"), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, parts])
         tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=True)
         tokenizer.decoder = decoders.ByteLevel()
         special = {piece: name == "mask" and self.mask_takes_blanks for name, piece in asdict(self.special).items()}

@@ -3,8 +3,8 @@
 The merges run in the graph: a loop over the pieces of all words at once, in which every word merges the earliest
 learned of its pairs, wherever it stands, until no word has any. What is looked up is fixed, so nothing grows with
 traffic. A turn costs as much as the batch has pieces left; there are as many turns as the word with the most different
-merges needs, about ten in written language, hundreds in a word of thousands of random letters: cut texts to a length
-before.
+merges needs: about ten in written language, and never more than `LONGEST_WORD`, since every turn shortens every word
+that is not done.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from zoo.preprocessing.bytepair import BytePair, byte_letters
+from zoo.preprocessing.bytepair import LONGEST_WORD, BytePair, byte_letters
 from zoo.preprocessing.characters import OTHER, SPACE, pattern_classes
 from zoo.preprocessing.subwords_graph import GraphSubwords, Pieces, Table, beside, changes, first_words, numbered
 
@@ -53,10 +53,11 @@ class GraphBytePair(GraphSubwords):
         lengths = 1 + sum(tf.cast(characters >= first, tf.int32) for first in (0x80, 0x800, 0x10000))
         character = tf.repeat(tf.range(tf.size(characters)), lengths)  # of each byte
         bytes_ = tf.cast(tf.io.decode_raw(tf.strings.reduce_join(segments), tf.uint8), tf.int32)
+        begins = _cut_long(tf.gather(numbered(starts), character))
         if most is not None:
-            seen = tf.gather(first_words(starts, tf.gather(rows, owners), most), character)
-            character, bytes_ = tf.boolean_mask(character, seen), tf.boolean_mask(bytes_, seen)
-        ids, at = self._merged(tf.gather(self._bytes, bytes_), tf.gather(numbered(starts), character))
+            seen = first_words(begins, tf.gather(rows, tf.gather(owners, character)), most)
+            character, bytes_, begins = (tf.boolean_mask(each, seen) for each in (character, bytes_, begins))
+        ids, at = self._merged(tf.gather(self._bytes, bytes_), numbered(begins))
         behind = tf.concat([at[1:], tf.fill(tf.minimum(tf.shape(at), 1), tf.size(bytes_))], axis=0)
         first, last = tf.gather(character, at), tf.gather(character, behind - 1)
         start, end = tf.gather(places, first), tf.gather(places, last) + 1
@@ -91,8 +92,14 @@ class GraphBytePair(GraphSubwords):
 
         state = (pieces, words, tf.range(tf.size(pieces)), tf.size(pieces) > 1)
         shapes = (*[tf.TensorShape([None])] * 3, tf.TensorShape([]))
-        pieces, _, at, _ = tf.while_loop(lambda *state: state[-1], turn, state, shapes)
+        pieces, _, at, _ = tf.while_loop(lambda *state: state[-1], turn, state, shapes, maximum_iterations=LONGEST_WORD)
         return pieces, at
+
+
+def _cut_long(words: tf.Tensor) -> tf.Tensor:
+    """Where words begin once none has more than `LONGEST_WORD` bytes, of the word of each byte int32 [N]; bool [N]."""
+    place = tf.range(tf.size(words))
+    return (place - tf.gather(tf.math.segment_min(place, words), words)) % LONGEST_WORD == 0
 
 
 def _word_starts(characters: tf.Tensor, classes: tf.Tensor, first: tf.Tensor) -> tf.Tensor:

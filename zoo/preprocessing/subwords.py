@@ -139,7 +139,7 @@ class Subwords(ABC):
         return hashlib.sha256(b"\0".join([told, *self._files().values()])).hexdigest()[:16]
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, int32 [T], without start and end."""
+        """The ids of a text, int32 [T], without start and end; no word is longer than the kind's `LONGEST_WORD`."""
         return np.asarray(self._tokenizer.encode(valid(text), add_special_tokens=False).ids, np.int32)
 
     def encode_with_offsets(self, text: str) -> tuple[np.ndarray, np.ndarray]:

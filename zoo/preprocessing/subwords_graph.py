@@ -20,6 +20,8 @@ from zoo.preprocessing.subwords import Subwords
 
 REPLACEMENT = 0xFFFD
 BLANKS = r"[\t-\r\x{85}\p{Z}]*"  # Unicode's White_Space, as RE2 writes it
+# What regex_split takes for the end of a text is written as two characters, and so is the first of the two.
+HIDDEN = (("\x01", "\x01\x02"), ("\x00", "\x01\x03"))
 PLACEHOLDER = "x"  # stands for a special piece while the others are cut; a word and a piece for itself
 
 
@@ -80,16 +82,22 @@ class GraphSubwords(tf.Module):
             most: words of a text that are looked at; None: all.
         """
 
-    def tokenize(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+    def tokenize(
+        self, texts: tf.Tensor, most: int | None = None
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
         """Turns any byte strings into pieces.
+
+        Time and memory grow no faster than the texts, since no word is longer than the vocabulary's `LONGEST_WORD`.
 
         Args:
             texts: string [B]; what is no UTF-8 counts as U+FFFD.
+            most: how many pieces of a text are of use; words behind the first so many are not made into pieces, so
+                there may be more pieces and, where the text has them, never fewer. None: all are.
 
         Returns:
             ids, starts, ends: int32 [B, None], ragged alike; starts and ends are in characters of the text.
         """
-        return self._tokenize(texts, None)
+        return self._tokenize(texts, most)
 
     def pack(
         self, a: tf.Tensor, b: tf.Tensor | None = None, most: int = 128
@@ -128,11 +136,13 @@ class GraphSubwords(tf.Module):
 
     def _tokenize(self, texts: tf.Tensor, most: int | None) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace", replacement_char=REPLACEMENT)
-        # The op takes NUL for the end of a text, so it is shown another control character.
-        shown = tf.strings.regex_replace(texts, r"\x00", "\x01")
-        parts, begins, behind = tensorflow_text.regex_split_with_offsets(shown, self._pattern, self._pattern)
-        rows = tf.cast(parts.value_rowids(), tf.int32)
-        segments = tf.strings.substr(tf.gather(texts, rows), begins.values, behind.values - begins.values)
+        shown = texts
+        for character, pair in HIDDEN:
+            shown = _replaced(shown, character, pair)
+        parts, _, _ = tensorflow_text.regex_split_with_offsets(shown, self._pattern, self._pattern)
+        rows, segments = tf.cast(parts.value_rowids(), tf.int32), parts.values
+        for character, pair in reversed(HIDDEN):
+            segments = _replaced(segments, pair, character)
         # A special piece that swallowed blanks is where its letters are.
         bare = tf.strings.regex_replace(segments, f"^{BLANKS}", "") if self._bare else segments
         special = tf.reduce_max(tf.where(bare[:, None] == self._special, self._special_ids, -1), axis=1)
@@ -169,8 +179,12 @@ def numbered(starts: tf.Tensor) -> tf.Tensor:
 
 def first_words(starts: tf.Tensor, rows: tf.Tensor, most: int) -> tf.Tensor:
     """Whether characters [N] are in one of the first `most` words of their row [N], where starts begin words."""
-    word = numbered(starts)
-    return word - tf.gather(tf.math.segment_min(word, rows), rows) < most
+    before = tf.cumsum(tf.cast(starts, tf.int32), exclusive=True)  # a row may begin with what is in no word
+    return numbered(starts) - tf.gather(tf.math.segment_min(before, rows), rows) < most
+
+
+def _replaced(texts: tf.Tensor, what: str, by: str) -> tf.Tensor:
+    return tf.strings.regex_replace(texts, "".join(rf"\x{ord(each):02x}" for each in what), by)
 
 
 def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
