@@ -53,6 +53,31 @@ def test_words_become_entities_with_their_places():
     assert task.entities("", np.zeros((0, 2), int), np.zeros((0, 5))) == []
 
 
+def test_white_space_divides_words_where_it_has_pieces_of_its_own():
+    """As of byte pairs: ends of lines with a place, a blank without one, one that is bytes of a character."""
+    task = made("tag", LABELS)
+    text = "\nto\n\nthe  big\u00a0cat\n"
+    places = [
+        (0, 1),
+        (1, 3),
+        (3, 4),
+        (4, 5),
+        (5, 8),
+        (9, 9),
+        (10, 12),
+        (12, 13),
+        (13, 14),
+        (13, 14),
+        (14, 17),
+        (17, 18),
+    ]
+    tags = ["O", "B-x", "O", "O", "B-y", "B-x", "I-y", "O", "O", "O", "B-x", "B-x"]
+    found = task.entities(text, np.array(places), probabilities(*tags))
+    expected = [("to", "x", 1, 3), ("the  big", "y", 5, 13), ("cat", "x", 14, 17)]
+    assert [each[:4] for each in found] == expected
+    assert task.entities("\n ", np.array([[0, 1], [2, 2]]), probabilities("B-x", "B-x")) == []
+
+
 def test_entities_side_by_side_and_one_that_begins_inside():
     task = made("tag", LABELS)
     offsets = np.array([[i, i + 1] for i in range(0, 12, 2)])

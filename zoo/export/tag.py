@@ -13,10 +13,12 @@ import tensorflow as tf
 
 from zoo.export.bundle import Bundle, Exported
 from zoo.export.text_encoder import TextEncoderModule, limits_of, over_texts, reference_model, weights_of
+from zoo.preprocessing.subwords_graph import changes
 from zoo.tasks.tag import OUTSIDE, PUNCTUATION, Tag
 
 __all__ = ["build", "weights_of"]
 
+WHITE = r"[\t-\r\x1c-\x1f\x{85}\p{Z}]*"  # what str.strip() takes off, as a regular expression
 SPOKEN = "[" + "".join(f"\\{each}" for each in PUNCTUATION) + "]+"  # as a regular expression
 
 
@@ -62,7 +64,7 @@ class _Tagger(TextEncoderModule):
 
     def serving_default(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """entities, labels, starts, ends, scores [B, N]; count, truncated [B]."""
-        text, words = _valid(text), self.words(text)
+        words = self.words(text)
         label = tf.gather(self.label_of, words.tag)
         same = (words.row[1:] == words.row[:-1]) & (label[1:] == label[:-1])
         begins = tf.concat([tf.fill(tf.minimum(tf.shape(label), 1), True), ~same], axis=0)
@@ -73,7 +75,7 @@ class _Tagger(TextEncoderModule):
         kept = tf.boolean_mask(tf.range(tf.size(first)), tf.gather(label, first) > 0)
         first = tf.gather(first, kept)
         row, start, end = (tf.gather(*each) for each in ((words.row, first), (words.start, first), (end, kept)))
-        entity, start, end = _trimmed(tf.gather(text, row), start, end)
+        entity, start, end = _trimmed(_parts(text, row, start, end), start)
         found = {
             "entities": entity,
             "labels": tf.gather(self.labels, tf.gather(label, first)),
@@ -85,9 +87,9 @@ class _Tagger(TextEncoderModule):
 
     def tokens(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """tokens, tags, starts, ends, scores [B, N]; count, truncated [B]."""
-        text, words = _valid(text), self.words(text)
+        words = self.words(text)
         found = {
-            "tokens": _part(tf.gather(text, words.row), words.start, words.end),
+            "tokens": _parts(text, words.row, words.start, words.end),
             "tags": tf.gather(self.names, words.tag),
             "starts": words.start,
             "ends": words.end,
@@ -98,14 +100,16 @@ class _Tagger(TextEncoderModule):
     def _words(self, text: tf.Tensor) -> Words:
         packed = self.pack(text)
         shares = tf.nn.softmax(self.model.logits(*packed.inputs))
-        _, starts, ends = self.text.tokenize(text)
+        _, starts, ends = self.text.tokenize(text, self.most)
         place = tf.ragged.range(starts.row_lengths())
         read = place.values < self.most - 2  # what stands behind was cut
         row, place, start, end = (
             tf.boolean_mask(tf.cast(each, tf.int32), read)
             for each in (starts.value_rowids(), place.values, starts.values, ends.values)
         )
-        begins = (place == 0) | (start > tf.concat([[0], end[:-1]], axis=0)[: tf.size(end)])
+        seen = ~tf.strings.regex_full_match(_parts(text, row, start, end), WHITE)
+        row, place, start, end = (tf.boolean_mask(each, seen) for each in (row, place, start, end))
+        begins = changes(row) | (start > tf.concat([[0], end[:-1]], axis=0)[: tf.size(end)])
         first = tf.cast(tf.where(begins)[:, 0], tf.int32)
         of_word = tf.gather_nd(shares, tf.stack([tf.gather(row, first), tf.gather(place, first) + 1], axis=1))
         return Words(
@@ -118,18 +122,15 @@ class _Tagger(TextEncoderModule):
         )
 
 
-def _valid(text: tf.Tensor) -> tf.Tensor:
-    """The text that offsets count the characters of."""
-    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+def _parts(text: tf.Tensor, row: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    """The characters from start to end, int32 [W], of the texts in rows int32 [W]; no text is copied for each."""
+    given = tf.strings.unicode_decode(text, "UTF-8", errors="replace")
+    first = tf.gather(tf.cast(given.row_starts(), tf.int32), row)
+    return tf.strings.unicode_encode(tf.gather(given.values, tf.ragged.range(first + start, first + end)), "UTF-8")
 
 
-def _part(text: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    return tf.strings.substr(text, start, end - start, unit="UTF8_CHAR")
-
-
-def _trimmed(text: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _trimmed(whole: tf.Tensor, start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Stretches without the punctuation at their ends, unless they are nothing else: their texts, starts and ends."""
-    whole = _part(text, start, end)
     left = tf.strings.regex_replace(whole, f"^{SPOKEN}", "")
     inner = tf.strings.regex_replace(left, f"{SPOKEN}$", "")
     nothing = inner == ""

@@ -1,8 +1,8 @@
 """Tag: a text in, the entities in it out, with their labels and where they stand.
 
 It learns from words with a tag each (CoNLL columns), where the first piece of a word carries its tag (Devlin et al.,
-2018, section 5.3). In a text, a word is what stands between blanks, and an entity is cut free of the punctuation at
-its ends.
+2018, section 5.3). In a text, a word is what stands between white space, and an entity is cut free of the punctuation
+at its ends.
 """
 
 from __future__ import annotations
@@ -114,9 +114,12 @@ class Tag(TextEncoder):
         """Words to entities.
 
         Args:
-            offsets: int [T, 2], where each piece begins and ends in the text. A piece after a gap begins a word.
+            offsets: int [T, 2], where each piece begins and ends in the text. A piece after a gap begins a word; a
+                piece of white space, as byte pairs have of a line's end, is a gap.
             probabilities: [T, C] of the tags at each piece.
         """
+        seen = np.array([bool(text[start:end].strip()) for start, end in offsets], bool)
+        offsets, probabilities = offsets[seen], probabilities[seen]
         if not len(offsets):
             return []
         starts, ends = offsets[:, 0], offsets[:, 1]
