@@ -119,9 +119,8 @@ def test_the_question_of_a_text_is_always_the_same():
 def test_a_word_is_hidden_that_one_piece_can_tell():
     task = made("fill_mask", data={"max_length": 8})
     assert task.raw({"text": "Unlikely plays GOOD"}) == "Unlikely plays [MASK]"
-    assert task.reference({"text": "Unlikely plays GOOD"}) == "Unlikely plays GOOD"
     for text in ("unlikely plays", "", "strange", "unlikely plays . good", "a [MASK]", "góod"):
-        assert (task.raw({"text": text}), task.reference({"text": text})) == (f"{text} [MASK]", None)
+        assert task.raw({"text": text}) == f"{text} [MASK]"
 
 
 def test_only_hidden_words_count_and_capitals_where_the_vocabulary_has_them():
@@ -130,11 +129,9 @@ def test_only_hidden_words_count_and_capitals_where_the_vocabulary_has_them():
     references = [task.reference({"text": text}) for text in ["The FILM was good", "The film", "", "A good film"]]
     assert task.score(answers, references)[0].value == pytest.approx(200 / 3)
     task.preprocessors["text"].lowercase = False
-    assert task.score(answers, ["The film was good", "the play", None, "a good film"])[0].value == pytest.approx(
-        200 / 3
-    )
+    assert task.score(answers, ["The film was good", "the play", "", "a good film"])[0].value == pytest.approx(200 / 3)
     with pytest.raises(UserError, match="no text has a word"):
-        task.score(["good"], [None])
+        task.score(["good"], [""])
 
 
 def test_the_first_mask_alone_goes_through_the_projection(monkeypatch):

@@ -186,10 +186,6 @@ class FillMask(TextEncoder):
         word = self._asked(text)
         return f"{text[: word.start()]}{self.mask}{text[word.end() :]}" if word else f"{text} {self.mask}"
 
-    def reference(self, values: Mapping[str, Any]) -> str | None:
-        """The text; None where no word of it is hidden."""
-        return values["text"] if self._asked(values["text"]) else None
-
     def _asked(self, text: str) -> re.Match[str] | None:
         """The word that is hidden: of those that are read and that one piece can fill in. None where none is."""
         if self.mask in text:
@@ -234,7 +230,7 @@ class FillMask(TextEncoder):
     def answer(self, row: Mapping[str, Any]) -> str:
         return row["texts"][0]
 
-    def score(self, answers: Sequence[str], references: Sequence[str | None]) -> list[Any]:
+    def score(self, answers: Sequence[str], references: Sequence[str]) -> list[Any]:
         """The share of hidden words that were told, in capitals or not where the vocabulary knows none.
 
         Raises: UserError where no text has a hidden word, or there are not as many answers as references.
@@ -244,7 +240,7 @@ class FillMask(TextEncoder):
 
         check_rows(answers, references)
         # An answer is the text itself but for the word that was filled in, so that whole texts may be compared.
-        pairs = [(answer, text) for answer, text in zip(answers, references, strict=True) if text is not None]
+        pairs = [(answer, text) for answer, text in zip(answers, references, strict=True) if self._asked(text)]
         if not pairs:
             raise UserError("no text has a word that is one piece of the vocabulary, to be hidden and told")
         told, texts = ([self._folded(text) for text in side] for side in zip(*pairs, strict=True))
