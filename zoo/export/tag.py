@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zoo.export.bundle import Bundle, Exported
 from zoo.export.text_encoder import TextEncoderModule, limits_of, over_texts, reference_model, weights_of
-from zoo.preprocessing.subwords_graph import changes
+from zoo.preprocessing.subwords_graph import changes, rows_of
 from zoo.tasks.tag import OUTSIDE, PUNCTUATION, Tag
 
 __all__ = ["build", "weights_of"]
@@ -105,7 +105,7 @@ class _Tagger(TextEncoderModule):
         read = place.values < self.most - 2  # what stands behind was cut
         row, place, start, end = (
             tf.boolean_mask(tf.cast(each, tf.int32), read)
-            for each in (starts.value_rowids(), place.values, starts.values, ends.values)
+            for each in (rows_of(starts), place.values, starts.values, ends.values)
         )
         seen = ~tf.strings.regex_full_match(_parts(text, row, start, end), WHITE)
         row, place, start, end = (tf.boolean_mask(each, seen) for each in (row, place, start, end))

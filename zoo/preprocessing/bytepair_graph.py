@@ -16,7 +16,16 @@ import tensorflow as tf
 
 from zoo.preprocessing.bytepair import LONGEST_WORD, BytePair, byte_letters
 from zoo.preprocessing.characters import OTHER, SPACE, pattern_classes
-from zoo.preprocessing.subwords_graph import GraphSubwords, Pieces, Table, beside, changes, first_words, numbered
+from zoo.preprocessing.subwords_graph import (
+    GraphSubwords,
+    Pieces,
+    Table,
+    beside,
+    changes,
+    first_words,
+    numbered,
+    rows_of,
+)
 
 SHORT, LONG = "stmd", (("r", "e"), ("v", "e"), ("l", "l"))  # what follows the apostrophe of a contraction
 BLANK = byte_letters()[0x20]
@@ -47,7 +56,7 @@ class GraphBytePair(GraphSubwords):
 
     def _cut(self, segments: tf.Tensor, rows: tf.Tensor, most: int | None) -> Pieces:
         given = tf.strings.unicode_decode(segments, "UTF-8")
-        characters, owners = given.values, tf.cast(given.value_rowids(), tf.int32)
+        characters, owners = given.values, rows_of(given)
         places = tf.range(tf.size(characters)) - tf.gather(tf.cast(given.row_starts(), tf.int32), owners)
         starts = _word_starts(characters, self._classes(characters)[:, 0], changes(owners))
         lengths = 1 + sum(tf.cast(characters >= first, tf.int32) for first in (0x80, 0x800, 0x10000))

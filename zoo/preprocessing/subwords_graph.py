@@ -140,7 +140,7 @@ class GraphSubwords(tf.Module):
         for character, pair in HIDDEN:
             shown = _replaced(shown, character, pair)
         parts, _, _ = tensorflow_text.regex_split_with_offsets(shown, self._pattern, self._pattern)
-        rows, segments = tf.cast(parts.value_rowids(), tf.int32), parts.values
+        rows, segments = rows_of(parts), parts.values
         for character, pair in reversed(HIDDEN):
             segments = _replaced(segments, pair, character)
         # A special piece that swallowed blanks is where its letters are.
@@ -177,6 +177,12 @@ def numbered(starts: tf.Tensor) -> tf.Tensor:
     return tf.cumsum(tf.cast(starts, tf.int32)) - 1
 
 
+def rows_of(ragged: tf.RaggedTensor) -> tf.Tensor:
+    """The row of each value, int32 [N]; `value_rowids()` takes rows times the longest of them in memory."""
+    places = tf.range(tf.size(ragged.values, tf.int64))
+    return tf.searchsorted(tf.cast(ragged.row_splits, tf.int64), places, side="right") - 1
+
+
 def first_words(starts: tf.Tensor, rows: tf.Tensor, most: int) -> tf.Tensor:
     """Whether characters [N] are in one of the first `most` words of their row [N], where starts begin words."""
     before = tf.cumsum(tf.cast(starts, tf.int32), exclusive=True)  # a row may begin with what is in no word
@@ -203,6 +209,7 @@ def _kept(first: tf.Tensor, second: tf.Tensor, room: int) -> tuple[tf.Tensor, tf
 
 def _shortened(ragged: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
     """The first `lengths` int32 [B] values of each row."""
-    places = tf.range(tf.size(ragged.values)) - tf.cast(tf.gather(ragged.row_starts(), ragged.value_rowids()), tf.int32)
-    values = tf.boolean_mask(ragged.values, places < tf.gather(lengths, ragged.value_rowids()))
+    rows = rows_of(ragged)
+    places = tf.range(tf.size(ragged.values)) - tf.gather(tf.cast(ragged.row_starts(), tf.int32), rows)
+    values = tf.boolean_mask(ragged.values, places < tf.gather(lengths, rows))
     return tf.RaggedTensor.from_row_lengths(values, lengths, validate=False)

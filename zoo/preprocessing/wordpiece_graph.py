@@ -13,7 +13,16 @@ import tensorflow as tf
 import tensorflow_text
 
 from zoo.preprocessing.characters import BLANK, IN_WORD, bert_characters
-from zoo.preprocessing.subwords_graph import GraphSubwords, Pieces, Table, beside, changes, first_words, numbered
+from zoo.preprocessing.subwords_graph import (
+    GraphSubwords,
+    Pieces,
+    Table,
+    beside,
+    changes,
+    first_words,
+    numbered,
+    rows_of,
+)
 from zoo.preprocessing.wordpiece import CONTINUED, LONGEST_WORD, WordPiece
 
 UTF8_BYTES = 4  # the most that a character has
@@ -52,7 +61,7 @@ class GraphWordPiece(GraphSubwords):
         texts = tf.strings.unicode_encode(of_word, "UTF-8")
         texts = tf.where(lengths > LONGEST_WORD, NO_WORD, texts)
         ids, starts, ends = self._longest_match.tokenize_with_offsets(texts)
-        word = ids.value_rowids()
+        word = rows_of(ids)
         # An unknown piece is its whole word; the others are where their bytes are.
         unknown = ids.values == self.unknown_id
         first_of, last_of = tf.gather(first, word), tf.gather(first + lengths, word) - 1
@@ -78,7 +87,7 @@ class GraphWordPiece(GraphSubwords):
             int32 [N].
         """
         given = tf.strings.unicode_decode(segments, "UTF-8")
-        owners = tf.cast(given.value_rowids(), tf.int32)
+        owners = rows_of(given)
         places = tf.range(tf.size(given.values)) - tf.gather(tf.cast(given.row_starts(), tf.int32), owners)
         made = self._characters(given.values)
         at = tf.where(made[:, :-1] >= 0)
