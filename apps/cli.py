@@ -122,6 +122,18 @@ class _Parser(ArgumentParser):
         return super().format_help() + (f"\n{self.tail()}\n" if self.tail else "")
 
 
+def set_argument(parser: ArgumentParser) -> None:
+    """The option --set, in the namespace as `overrides`."""
+    parser.add_argument(
+        "--set",
+        metavar="SECTION.FIELD=VALUE",
+        dest="overrides",
+        action="append",
+        default=[],
+        help="set a field of the recipe, such as training.steps=500; may be repeated",
+    )
+
+
 def recipe_arguments(schema: Callable[[], Schema]) -> Arguments:
     """The options --recipe and --set; --help ends with every field of the recipe. `schema` is called only then."""
 
@@ -129,14 +141,7 @@ def recipe_arguments(schema: Callable[[], Schema]) -> Arguments:
         parser.add_argument(
             "--recipe", metavar="NAME", help="a recipe that comes with zoo, or the path of a .toml file"
         )
-        parser.add_argument(
-            "--set",
-            metavar="SECTION.FIELD=VALUE",
-            dest="overrides",
-            action="append",
-            default=[],
-            help="set a field of the recipe, such as training.steps=500; may be repeated",
-        )
+        set_argument(parser)
         if isinstance(parser, _Parser):
             parser.tail = lambda: f"fields of the recipe:\n\n{describe(schema())}"
 

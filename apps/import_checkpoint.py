@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from apps.cli import CommandLine, backend_argument
+from apps.cli import CommandLine, backend_argument, set_argument
 
 app = CommandLine("import_checkpoint", __doc__)
 
@@ -20,17 +20,9 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the folder of the checkpoint")
     parser.add_argument("run", metavar="RUN", help="the run's folder, made anew")
     parser.add_argument("--task", default="", metavar="TASK", help="what it is for (default: what its head is for)")
-    parser.add_argument(
-        "--set",
-        metavar="SECTION.FIELD=VALUE",
-        dest="overrides",
-        action="append",
-        default=[],
-        help="set a field of the run's recipe, such as data.max_length=256; may be repeated",
-    )
 
 
-@app.alone(_arguments, backend_argument)
+@app.alone(_arguments, set_argument, backend_argument)
 def import_checkpoint(args: Namespace) -> None:
     """Make a run of a checkpoint."""
     from apps.commands.import_checkpoint import import_into_run

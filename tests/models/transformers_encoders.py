@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.interop.weight_names import BLOCK, DISTILLED_BLOCK
 from zoo.models.bert_config import Config
 
 SIZES = {"vocabulary": 30, "width": 16, "feedforward": 24, "heads": 4, "layers": 2, "max_length": 12, "dropout": 0.0}
@@ -32,26 +33,6 @@ HEADS = {
 }
 PAIRS = [(kind, head) for kind in KINDS for head in HEADS if kind == "bert" or head != "pool"]
 
-BLOCK = {
-    "attention/query": "attention.self.query",
-    "attention/key": "attention.self.key",
-    "attention/value": "attention.self.value",
-    "attention/output": "attention.output.dense",
-    "around_attention/norm": "attention.output.LayerNorm",
-    "feedforward/inner": "intermediate.dense",
-    "feedforward/outer": "output.dense",
-    "around_feedforward/norm": "output.LayerNorm",
-}
-DISTILLED_BLOCK = {
-    "attention/query": "attention.q_lin",
-    "attention/key": "attention.k_lin",
-    "attention/value": "attention.v_lin",
-    "attention/output": "attention.out_lin",
-    "around_attention/norm": "sa_layer_norm",
-    "feedforward/inner": "ffn.lin1",
-    "feedforward/outer": "ffn.lin2",
-    "around_feedforward/norm": "output_layer_norm",
-}
 EMBEDDINGS = {
     "token_embedding": "embeddings.word_embeddings",
     "positions": "embeddings.position_embeddings",

@@ -6,14 +6,14 @@ learns, and the way back to plain weights.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
+from zoo.layers.paths import ABOVE
+
 TARGETS = ("query", "key", "value", "output", "inner", "outer")  # the dense layers of a block
-ABOVE = re.compile(r"/(head|pooler)/")  # in the paths of what stands above the blocks, and learns as a whole
 A, B = "/lora_kernel_a", "/lora_kernel_b"
 
 

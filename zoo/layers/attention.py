@@ -36,7 +36,7 @@ class Attention(keras.layers.Layer):
 
     The framework's fused product runs (`keras.ops.dot_product_attention`) unless weights are asked for or attention
     dropout is active in training: then the same projections go through the plain product. TensorFlow has no fused one;
-    there the plain product always runs, which takes half the time of Keras's einsums on a CPU.
+    there the plain product always runs: on one thread of a CPU it took 0.6 of the time of Keras's einsums.
 
     Args:
         width: D, of the input and the output.

@@ -6,17 +6,15 @@ reads them (`…/head/…`, `…/pooler/…`), where there is any of it: a mean 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.layers.paths import ABOVE, BLOCK
 from zoo.recipe import option
 from zoo.training.choices import Pace, TrainingChoices
 
-BLOCK = re.compile(r"/block_(\d+)/")
-ABOVE = re.compile(r"/(head|pooler)/")
 FREEZE = ("none", "embeddings", "encoder")
 
 
