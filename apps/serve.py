@@ -19,7 +19,7 @@ from typing import Any
 
 from apps.cli import CommandLine, on_tensorflow
 from apps.commands.audit import arguments as audit_arguments
-from apps.commands.serve_flags import start_flags
+from apps.commands.serve_flags import ask_flags, start_flags, token
 from zoo.errors import UserError, nearest
 
 app = CommandLine("serve", __doc__)
@@ -78,7 +78,7 @@ def ask_arguments(parser: ArgumentParser) -> None:
         help="a row each: a text, a number, or a file where the input is binary; "
         "NAME=VALUE for each input of one row where the signature has several",
     )
-    parser.add_argument("--server", default="localhost:8501", metavar="ADDRESS", help="(default: localhost:8501)")
+    ask_flags(parser)
     parser.add_argument("--signature", default="serving_default", metavar="NAME", help="(default: serving_default)")
     parser.add_argument("--version", type=int, metavar="N", help="(default: the newest)")
 
@@ -88,7 +88,7 @@ def ask(args: Namespace) -> None:
     """Ask a model on a running server; prints a line of JSON for each row."""
     from zoo.serving.client import Client
 
-    with Client(args.server) as client:
+    with Client(args.server, token=token(args.bearer_token_file), certificate=args.certificate) as client:
         takes, _ = client.signature(args.model, args.signature, version=args.version)
         inputs = _inputs(args.values, takes)
         outputs = client.predict(args.model, inputs, signature=args.signature, version=args.version)

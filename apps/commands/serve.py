@@ -8,9 +8,9 @@ import sys
 import time
 from argparse import Namespace
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
+from apps.commands.serve_flags import token
 from zoo.errors import UserError
 from zoo.serving.options import Options
 from zoo.serving.server import serve
@@ -40,7 +40,7 @@ def options(args: Namespace) -> Options:
         grpc_port=args.port or None,
         max_request_bytes=args.max_request_mib * 2**20,
         load_retry_interval_seconds=args.load_retry_interval_micros / 1e6,
-        token=_token(args.bearer_token_file) if args.bearer_token_file else "",
+        token=token(args.bearer_token_file),
         tls_key=args.rest_api_tls_key,
         tls_certificate=args.rest_api_tls_certificate,
     )
@@ -57,16 +57,6 @@ def _base_path(args: Namespace) -> str:
     elif args.model_name and not args.model_base_path:
         raise UserError("--model_name names the model of --model_base_path.", where=f"--model_name {args.model_name}")
     return str(args.base_path or args.model_base_path)
-
-
-def _token(path: str) -> str:
-    try:
-        token = Path(path).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read as a token: {error}.", where=path) from error
-    if not token:
-        raise UserError("the token is empty.", where=path)
-    return token
 
 
 def _log(as_json: bool, level: int) -> None:

@@ -2,7 +2,10 @@
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from zoo.errors import UserError
 
 
 class Flag(NamedTuple):
@@ -95,6 +98,32 @@ def start_flags(parser: ArgumentParser) -> None:
                 help=flag.help,
                 **{"type": flag.kind, **extra},
             )
+
+
+def ask_flags(parser: ArgumentParser) -> None:
+    """Adds the flags of `ask` that say which server, and how to come in."""
+    add = parser.add_argument
+    help = "HOST:PORT, or a URL of http, https, grpc or grpcs (default: localhost:8501)"
+    add("--server", default="localhost:8501", metavar="ADDRESS", help=help)
+    add("--bearer_token_file", default="", metavar="FILE", help="holds the token that the server asks for")
+    help = "PEM, the authorities to trust over https and grpcs (default: the system's)"
+    add("--certificate", default="", metavar="FILE", help=help)
+
+
+def token(path: str) -> str:
+    """The token in a file; none where no file is named.
+
+    Raises: UserError where the file holds none.
+    """
+    if not path:
+        return ""
+    try:
+        found = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read as a token: {error}.", where=path) from error
+    if not found:
+        raise UserError("the token is empty.", where=path)
+    return found
 
 
 def _truth(text: str) -> bool:

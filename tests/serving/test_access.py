@@ -2,10 +2,8 @@
 
 import gzip
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.serving.certificates import needs_openssl, self_signed
 from tests.serving.test_rest import BASE64
 from zoo.errors import UserError
 from zoo.serving.server import Options, start
@@ -90,12 +89,9 @@ def test_a_client_that_does_not_go_on_is_not_waited_for(start_one: Callable[...,
     assert reply.startswith(b"HTTP/1.1 408 ") and b"The request was not whole after 0.2 seconds" in reply
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
+@needs_openssl
 def test_rest_by_tls(start_one: Callable[..., httpx.Client], tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    key, certificate = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=certificate)
     http = start_one(verify=trust, tls_key=key, tls_certificate=certificate)
     assert http.base_url.scheme == "https"

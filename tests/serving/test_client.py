@@ -1,7 +1,5 @@
 import asyncio
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import run_python
+from tests.serving.certificates import needs_openssl, self_signed
 from zoo.errors import UserError
 from zoo.serving.client import AsyncClient, Client, ServerError
 from zoo.serving.grpc_server import GrpcOptions, GrpcServer, start_grpc
@@ -227,11 +226,14 @@ def test_an_address_or_certificate_that_is_none_is_said() -> None:
     for scheme in ("https", "grpcs"):
         with pytest.raises(UserError, match="none.pem: cannot be read: No such file"):
             Client(f"{scheme}://localhost", certificate="none.pem")
+    for address in ("localhost:8501", "http://localhost", "grpc://localhost"):
+        with pytest.raises(UserError, match=f"{address}: a certificate is for TLS.*\n.*https://localhost"):
+            Client(address, certificate="any.pem")
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
+@needs_openssl
 def test_a_token_opens_a_server_over_tls(server: RunningServer, tmp_path: Path) -> None:
-    key, certificate = _self_signed(tmp_path)
+    key, certificate = self_signed(tmp_path)
     options = GrpcOptions(token="geheim", tls_key=key.read_bytes(), tls_certificate=certificate.read_bytes())
     running = start_grpc(server.models, options=options)
     address = f"grpcs://localhost:{running.port}"
@@ -252,15 +254,6 @@ def test_a_token_opens_a_server_over_tls(server: RunningServer, tmp_path: Path) 
     with Client(address, token="geheim", retries=0) as stranger, pytest.raises(ServerError):
         stranger.status("upper")  # it trusts others
     running.stop()
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    """Key and certificate of localhost."""
-    key, certificate = folder / "key.pem", folder / "server.pem"
-    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    line += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(line, check=True, capture_output=True)
-    return key, certificate
 
 
 # ---- what is looked at before it is sent

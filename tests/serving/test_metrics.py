@@ -109,12 +109,16 @@ def test_monitoring_files(tmp_path: Path) -> None:
 def test_certificate_files(tmp_path: Path) -> None:
     file = tmp_path / "ssl.config"
     file.write_text('server_key: "KEY\\n" server_cert: "CERT\\n"')
-    assert settings.certificates(file) == (b"KEY\n", b"CERT\n")
+    assert settings.certificates(file) == (b"KEY\n", b"CERT\n", b"")
+    file.write_text('server_key: "KEY" server_cert: "CERT" custom_ca: "CA"')
+    assert settings.certificates(file).authorities == b""
+    file.write_text('server_key: "KEY" server_cert: "CERT" custom_ca: "CA" client_verify: true')
+    assert settings.certificates(file).authorities == b"CA"
     file.write_text('server_key: "KEY"')
     with pytest.raises(UserError, match="server_key and server_cert are needed"):
         settings.certificates(file)
     file.write_text('server_key: "KEY" server_cert: "CERT" client_verify: true')
-    with pytest.raises(UserError, match="client_verify are not supported"):
+    with pytest.raises(UserError, match="client_verify needs custom_ca"):
         settings.certificates(file)
 
 

@@ -16,8 +16,9 @@ from apps.commands import serve as commands
 from apps.commands.serve_flags import start_flags
 from apps.serve import main
 from tests.conftest import ROOT, run_python
+from tests.serving.certificates import needs_openssl, self_signed
 from zoo.serving.model_config import check, read
-from zoo.serving.server import Options, RunningServer
+from zoo.serving.server import Options, RunningServer, start
 
 
 def test_help_and_the_client_load_neither_tensorflow_nor_keras() -> None:
@@ -53,6 +54,11 @@ def test_ask_prints_a_line_for_each_row(server: RunningServer, capsys: pytest.Ca
     [
         (["ask", "kinds", "one"], "one: the input x takes float, in JSON."),
         (["ask", "kinds", "a_bol=true", "--signature", "echo"], 'the signature has 11 inputs. Did you mean "a_bool"?'),
+        (["ask", "upper", "a", "--bearer_token_file=/no/token"], "/no/token: cannot be read as a token: "),
+        (
+            ["ask", "upper", "a", "--certificate=ca.pem"],
+            "a certificate is for TLS, which this address does not ask for",
+        ),
         (["ask", "nobody", "a"], "Servable not found for request: Latest(nobody)"),
     ],
 )
@@ -61,6 +67,23 @@ def test_mistakes_in_asking(
 ) -> None:
     assert main([*line, "--server", server.url]) == 2
     assert complaint in capsys.readouterr().err
+
+
+@needs_openssl
+def test_ask_brings_a_token_over_tls(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, certificate = self_signed(tmp_path)
+    (tmp_path / "token").write_text("sesame\n")
+    config = tmp_path / "ssl.config"
+    pem = {"server_key": key, "server_cert": certificate}
+    config.write_text("\n".join(f"{name}: {json.dumps(file.read_text())}" for name, file in pem.items()))
+    options = Options(token="sesame", tls_key=key, tls_certificate=certificate, grpc_port=0, ssl_config_file=config)
+    with start(home, options=options) as server:
+        for address in (server.url, f"grpcs://localhost:{server.grpc_port}"):
+            line = ["ask", "upper", "a", "--server", address, "--certificate", str(certificate)]
+            assert main([*line, "--bearer_token_file", str(tmp_path / "token")]) == 0
+            assert capsys.readouterr().out == '{"text": "A"}\n'
+            assert main(line) == 2
+            assert re.search("the server answered (401|UNAUTHENTICATED): ", capsys.readouterr().err)
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,6 +213,9 @@ class _Questions:
 def _wire(address: str, timeout: float, token: str, certificate: str, *, asynchronous: bool) -> Any:
     """What carries questions to an address: over REST or gRPC. Each is imported only where it is asked for."""
     scheme, marked, host = address.partition("://")
+    if certificate and scheme not in ("https", "grpcs"):
+        remedy = f"Write https://{host or scheme}, or grpcs:// for gRPC."
+        raise UserError("a certificate is for TLS, which this address does not ask for.", where=address, remedy=remedy)
     if not marked or scheme in ("http", "https"):
         from zoo.serving.rest_client import AsyncRest, Rest
 

@@ -41,6 +41,7 @@ class GrpcOptions:
         token: what clients must send as "authorization: Bearer …"; empty lets everyone in. The health service asks
             for none, since probes cannot send one.
         tls_key, tls_certificate: PEM; both or none. A token without TLS can be read on its way.
+        tls_authorities: PEM; clients must bring a certificate that one of these vouches for. Empty asks for none.
         observe: called after each request with model, API ("Predict"), code, and seconds taken; for metrics.
     """
 
@@ -49,6 +50,7 @@ class GrpcOptions:
     token: str = ""
     tls_key: bytes = b""
     tls_certificate: bytes = b""
+    tls_authorities: bytes = b""
     observe: Observe | None = None
 
 
@@ -301,7 +303,11 @@ def _bind(server: grpc.Server, host: str, port: int, options: GrpcOptions) -> in
     try:
         if not options.tls_key:
             return server.add_insecure_port(address)
-        credentials = grpc.ssl_server_credentials([(options.tls_key, options.tls_certificate)])
+        credentials = grpc.ssl_server_credentials(
+            [(options.tls_key, options.tls_certificate)],
+            root_certificates=options.tls_authorities or None,
+            require_client_auth=bool(options.tls_authorities),
+        )
         return server.add_secure_port(address, credentials)
     except RuntimeError as error:
         remedy = "Stop what listens there, or choose another: --port 0 takes any that is free."

@@ -21,7 +21,7 @@ class Options:
         grpc_port: for gRPC (--port); 0 takes any that is free, None is no gRPC.
         grpc_max_threads: how many requests are taken at once over gRPC; 0 as `workers` has it.
         enable_grpc_healthcheck_service: whether grpc.health.v1.Health answers.
-        ssl_config_file: key and certificate for gRPC, an SSLConfig in text format.
+        ssl_config_file: key and certificate for gRPC, and whose clients may come; an SSLConfig in text format.
         model_name: what the one model is called whose home the base path is; empty for the names of the folders.
         model_config_file: a ModelServerConfig in text format, which takes the place of the base path.
         model_config_file_poll_wait_seconds: how often that file is read again; 0 is never.

@@ -147,7 +147,8 @@ def serve(base_path: str | Path = "", port: int = 8501, options: Options | None 
 
 
 def _grpc_options(models: Models, options: Options) -> GrpcOptions:
-    key, certificate = settings.certificates(options.ssl_config_file) if options.ssl_config_file else (b"", b"")
+    file = options.ssl_config_file
+    tls = settings.certificates(file) if file else settings.Certificates(b"", b"", b"")
 
     def observe(model: str, api: str, code: Code, seconds: float) -> None:
         models.metrics.answered(model if models.known(model) else "", api, "GRPC", code, seconds)
@@ -156,8 +157,9 @@ def _grpc_options(models: Models, options: Options) -> GrpcOptions:
         grpc_max_threads=options.workers(options.grpc_max_threads),
         enable_grpc_healthcheck_service=options.enable_grpc_healthcheck_service,
         token=options.token,
-        tls_key=key,
-        tls_certificate=certificate,
+        tls_key=tls.key,
+        tls_certificate=tls.certificate,
+        tls_authorities=tls.authorities,
         observe=observe,
     )
 

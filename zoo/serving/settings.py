@@ -8,7 +8,7 @@ config/monitoring_config.proto and config/ssl_config.proto.
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.errors import UserError
 from zoo.serving.metrics import PATH
@@ -23,18 +23,31 @@ def metrics_path(path: str | Path) -> str | None:
     return (found.path or PATH) if found.enable else None
 
 
-def certificates(path: str | Path) -> tuple[bytes, bytes]:
-    """The key and the certificate of the server in an ssl_config_file, as PEM.
+class Certificates(NamedTuple):
+    """What a server shows of itself and asks of clients over TLS; PEM.
 
-    Raises: UserError where there is no such file, or it holds something else, or asks for what is not done here.
+    Attributes:
+        key, certificate: the server's own.
+        authorities: who must vouch for a client's certificate; empty where clients need none.
+    """
+
+    key: bytes
+    certificate: bytes
+    authorities: bytes
+
+
+def certificates(path: str | Path) -> Certificates:
+    """What an ssl_config_file says. As in Serving, custom_ca counts where client_verify asks for certificates.
+
+    Raises: UserError where there is no such file, or it holds something else, or not enough.
     """
     found = _read(path, "SSLConfig")
     if not (found.server_key and found.server_cert):
         raise UserError("server_key and server_cert are needed, as PEM text.", where=str(path))
-    if found.custom_ca or found.client_verify:
-        remedy = "Let a proxy check certificates of clients, or use a token."
-        raise UserError("custom_ca and client_verify are not supported by this server.", where=str(path), remedy=remedy)
-    return found.server_key.encode(), found.server_cert.encode()
+    if found.client_verify and not found.custom_ca:
+        raise UserError("client_verify needs custom_ca: the authorities of the clients, as PEM text.", where=str(path))
+    authorities = found.custom_ca if found.client_verify else ""
+    return Certificates(found.server_key.encode(), found.server_cert.encode(), authorities.encode())
 
 
 def _read(path: str | Path, name: str) -> Any:

@@ -1,5 +1,6 @@
 """Metadata, status, reload and health over gRPC; the server itself."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -9,11 +10,13 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.serving.certificates import needs_openssl, self_signed
 from tests.serving.over_grpc.calls import arrays, failure, predict_request
 from zoo.errors import UserError
 from zoo.serving.grpc_server import GrpcOptions, GrpcServer, start_grpc
 from zoo.serving.models import Models
 from zoo.serving.servable import Servable
+from zoo.serving.server import Options, start
 from zoo.serving.status import Code, RequestError
 
 
@@ -129,10 +132,29 @@ def test_health_is_that_of_the_server(channel: grpc.Channel, models: Models) -> 
     for name in ("", "ModelService", "PredictionService"):
         assert health.Check(HealthCheckRequest(service=name)).status == 1
     assert failure(health.Check, HealthCheckRequest(service="other"))[0] == "NOT_FOUND"
+    statuses = health.Watch(HealthCheckRequest(service="other"))  # one that may come yet, so that this is no error
+    assert next(statuses).status == 3
+    statuses.cancel()
     without = start_grpc(models)
     with grpc.insecure_channel(f"127.0.0.1:{without.port}") as other:
         assert failure(HealthStub(other).Check, HealthCheckRequest())[0] == "UNIMPLEMENTED"
     without.stop()
+
+
+def test_health_may_be_watched_until_the_server_stops(models: Models) -> None:
+    from grpc_health.v1.health_pb2 import HealthCheckRequest
+    from grpc_health.v1.health_pb2_grpc import HealthStub
+
+    running = start_grpc(models, options=GrpcOptions(enable_grpc_healthcheck_service=True))
+    with grpc.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        statuses = HealthStub(channel).Watch(HealthCheckRequest(), timeout=30)
+        assert next(statuses).status == 1
+        stopping = threading.Thread(target=running.stop, args=(5.0,))
+        stopping.start()
+        assert next(statuses).status == 2  # before the connection ends: a balancer sends nobody here any more
+        statuses.cancel()
+        stopping.join(30)
+        assert not stopping.is_alive()
 
 
 def test_a_token_is_asked_for_by_all_but_health(models: Models) -> None:
@@ -150,6 +172,28 @@ def test_a_token_is_asked_for_by_all_but_health(models: Models) -> None:
         assert arrays(right) == {"text": [b"A"]}
         assert HealthStub(channel).Check(HealthCheckRequest()).status == 1
     running.stop()
+
+
+@needs_openssl
+def test_clients_may_be_asked_for_a_certificate(saved: Path, tmp_path: Path) -> None:
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+    files = {name: self_signed(tmp_path, name) for name in ("server", "friend", "stranger")}
+    pem = {name: [file.read_bytes() for file in pair] for name, pair in files.items()}
+    config = tmp_path / "ssl.config"
+    texts = {"server_key": pem["server"][0], "server_cert": pem["server"][1], "custom_ca": pem["friend"][1]}
+    lines = [f"{name}: {json.dumps(text.decode())}" for name, text in texts.items()]
+    config.write_text("\n".join([*lines, "client_verify: true"]))
+    with start(saved / "upper", options=Options(grpc_port=0, ssl_config_file=config)) as running:
+        for key, certificate, code in (
+            (*pem["friend"], grpc.StatusCode.OK),
+            (*pem["stranger"], grpc.StatusCode.UNAVAILABLE),
+            (None, None, grpc.StatusCode.UNAVAILABLE),
+        ):
+            trust = grpc.ssl_channel_credentials(pem["server"][1], key, certificate)
+            with grpc.secure_channel(f"localhost:{running.grpc_port}", trust) as channel:
+                call = PredictionServiceStub(channel).Predict.future(predict_request("upper", text=["a"]), timeout=30)
+                assert call.code() is code
 
 
 def test_a_port_that_is_taken_is_said(models: Models, server: GrpcServer) -> None:
