@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.tasks.encoders import BAD, CLS, DOT, FILM, GOOD, SEP, THE, WAS, learn, made, sums
+from tests.tasks.encoders import BAD, CLS, DOT, FILM, GOOD, SEP, SO, THE, WAS, learn, made, sums
+from zoo.data.encoding import Encoder
 from zoo.data.plan import Shape
+from zoo.data.tables import Example
 from zoo.errors import UserError
 
 SMALL = {"data": {"max_length": 32, "max_question": 4, "stride": 8}}
@@ -15,13 +17,17 @@ def values(question="the film", context="bad was the film . good", text="good", 
     return {"question": question, "context": context, "answers": answers}
 
 
+def places(task, example):
+    return [(int(row["first"]), int(row["last"])) for row in task.encode(example)]
+
+
 def test_a_row_and_a_batch_by_hand():
     task = made("answer", **SMALL)
-    row = task.encode(values())
+    (row,) = task.encode(values())
     assert row["ids"].tolist() == [CLS, THE, FILM, SEP, BAD, WAS, THE, FILM, DOT, GOOD, SEP]
     assert (int(row["first"]), int(row["last"]), row["context"].tolist()) == (9, 9, [4, 10])
-    assert [int(task.encode(values(text="was the", start=4))[name]) for name in ("first", "last")] == [5, 6]
-    nothing = task.encode(values(text=None))
+    assert places(task, values(text="was the", start=4)) == [(5, 6)]
+    (nothing,) = task.encode(values(text=None))
     assert (int(nothing["first"]), int(nothing["last"])) == (0, 0)
     batch = task.make_batch([row, nothing], Shape(3, (12,)))
     assert batch["first"].tolist() == batch["last"].tolist() == [9, 0, 0]
@@ -43,15 +49,38 @@ def test_long_contexts_have_windows_that_overlap():
     assert task.windows("the", np.zeros(0, np.int32))[0].size == 0
 
 
-def test_an_answer_is_learned_where_it_has_most_context():
+def test_every_window_is_a_row_and_teaches_nothing_where_the_answer_is_not_whole():
     task = made("answer", **SMALL)
-    context = " ".join(["the"] * 40 + ["good"] + ["the"] * 9)
-    row = task.encode(values(context=context, start=160))
-    assert row["ids"][row["first"]] == GOOD
-    ends = int(row["first"]) - row["context"][0], row["context"][1] - 1 - int(row["first"])
-    assert ends == (16, 9)  # windows begin at 0, 8, 16 and 24
+    context = " ".join(["the"] * 29 + ["so", "good"] + ["the"] * 19)
+    example = values(context=context, text="so good", start=29 * 4)
+    rows = task.encode(example)
+    assert [(row["context"][1] - row["context"][0]) for row in rows] == [27, 27, 27, 26]  # from 0, 8, 16 and 24 on
+    assert places(task, example) == [(0, 0), (25, 26), (17, 18), (9, 10)]
+    for row in rows[1:]:
+        assert row["ids"][row["first"] : row["last"] + 1].tolist() == [SO, GOOD]
+    border = values(context=context, text="the", start=26 * 4)  # the last piece of the first window
+    assert places(task, border) == [(30, 30), (22, 22), (14, 14), (6, 6)]
+    across = values(context=context, text="the the", start=26 * 4)
+    assert places(task, across)[0] == (0, 0)
+    assert places(task, values(context=context, text=None)) == [(0, 0)] * 4
+    assert all(task.keep(example, row) is None for row in rows)
+
+
+def test_an_answer_that_no_window_holds_is_left_out():
+    task = made("answer", **SMALL)
     long = values(context="the " * 40, text="the " * 38, start=0)
-    assert task.keep(long, task.encode(long)) == "an answer that fits into no window"
+    (row,) = task.encode(long)
+    assert task.keep(long, row) == "an answer that fits into no window"
+
+
+def test_all_windows_are_prepared_and_an_example_is_counted_once():
+    task = made("answer", **SMALL)
+    long = values(context=" ".join(["the"] * 49 + ["good"]), start=49 * 4)
+    unfit = values(context="the " * 40, text="the " * 38, start=0)
+    chunk = Encoder(task.encode, task.lengths, task.keep)([Example(each, "") for each in (values(), long, unfit)])
+    assert (chunk.examples, len(chunk.lengths), chunk.dropped.total()) == (3, 5, 1)
+    fields = [field.name for field in chunk.fields]
+    assert chunk.values[fields.index("first")].tolist() == [9, 0, 0, 0, 29]
 
 
 def test_what_stands_behind_the_bound_is_not_read():
@@ -59,7 +88,8 @@ def test_what_stands_behind_the_bound_is_not_read():
     context = " ".join(["the"] * 30 + ["good"])
     assert [(window.first, window.size) for window in task.windows("the", np.arange(31) % 14 + 5)] == [(0, 28), (8, 22)]
     behind = values(context=context, start=120)
-    assert task.keep(behind, task.encode(behind)) == "an answer that fits into no window"
+    (row,) = task.encode(behind)
+    assert task.keep(behind, row) == "an answer that fits into no window"
     assert task.fingerprint != made("answer", **SMALL).fingerprint
 
 
@@ -70,7 +100,7 @@ def test_an_answer_that_is_not_there():
 
 def test_loss_by_hand():
     task = made("answer", **SMALL)
-    batch = task.make_batch([task.encode(values())], Shape(2, (12,)))
+    batch = task.make_batch(task.encode(values()), Shape(2, (12,)))
     logits = np.zeros((2, 12, 2), "float32")
     logits[0, 9, 0], logits[0, 1] = np.log(6.0), 50.0  # what the question says is not asked
     found = sums(task, lambda inputs, training: logits, batch, True)
@@ -120,7 +150,7 @@ def test_learns_and_answers():
         words.insert(int(rng.integers(len(words) + 1)), "good")
         context = " ".join(words)
         rows.append(values("the film", context, "good", context.index("good")))
-    model = learn(task, [task.encode(each) for each in rows], 50, budget=1024)
+    model = learn(task, [row for each in rows for row in task.encode(each)], 50, budget=1024)
     found = task.predict(model, [task.raw(each) for each in rows])
     assert found.count("good") > 43
     long = " ".join(["the was so"] * 20 + ["Good"] + ["a"] * 9)

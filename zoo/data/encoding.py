@@ -18,7 +18,8 @@ from zoo.errors import UserError
 ROWS_AT_ONCE = 256  # a few dozen milliseconds of tokenizing; for images, some dozen megabytes
 CHUNKS_AHEAD = 3  # per worker: enough to keep it busy, few enough to hold little in memory
 
-Encode = Callable[[dict[str, Any]], Mapping[str, Any]]
+Row = Mapping[str, Any]
+Encode = Callable[[dict[str, Any]], Row | list[Row]]
 LengthOf = Callable[[Mapping[str, Any]], tuple[int, ...]]
 Keep = Callable[[Mapping[str, Any], Mapping[str, Any]], str | None]
 
@@ -38,6 +39,7 @@ class Chunk(NamedTuple):
         each row, int64 [rows] (scalars: one each). Empty where no row was kept.
     lengths: int32 [rows, sides].
     dropped: how many rows were left out, by reason.
+    examples: how many the rows, kept or not, were made of.
     """
 
     fields: list[Field]
@@ -45,6 +47,7 @@ class Chunk(NamedTuple):
     counts: list[np.ndarray]
     lengths: np.ndarray
     dropped: Counter[str]
+    examples: int
 
 
 class Encoder:
@@ -56,28 +59,30 @@ class Encoder:
         self.keep = keep
 
     def __call__(self, examples: Sequence[Example]) -> Chunk:
-        rows: list[Mapping[str, Any]] = []
+        rows: list[Row] = []
         lengths: list[tuple[int, ...]] = []
         dropped: Counter[str] = Counter()
         fields: list[Field] = []
         for values, place in examples:
             try:
-                row = self.encode(values)
+                made = self.encode(values)
             except UserError as error:
                 raise UserError(error.problem, where=error.where or place, remedy=error.remedy) from error
-            reason = self.keep(values, row) if self.keep else None
-            if reason is not None:
-                dropped[reason] += 1
-                continue
-            described = [_describe(name, value) for name, value in row.items()]
-            fields = fields or described
-            if described != fields:
-                raise TypeError(f"{place}: every row must have the same fields: {described} after {fields}")
-            rows.append(row)
-            lengths.append(self.length_of(row))
+            for row in made if isinstance(made, list) else [made]:
+                reason = self.keep(values, row) if self.keep else None
+                if reason is not None:
+                    dropped[reason] += 1
+                    continue
+                described = [_describe(name, value) for name, value in row.items()]
+                fields = fields or described
+                if described != fields:
+                    raise TypeError(f"{place}: every row must have the same fields: {described} after {fields}")
+                rows.append(row)
+                lengths.append(self.length_of(row))
         flat = [_flatten([row[field.name] for row in rows], field) for field in fields]
         sides = np.array(lengths, np.int32) if rows else np.zeros((0, 0), np.int32)
-        return Chunk(fields, [values for values, _ in flat], [counts for _, counts in flat], sides, dropped)
+        values, counts = [values for values, _ in flat], [counts for _, counts in flat]
+        return Chunk(fields, values, counts, sides, dropped, len(examples))
 
 
 def _describe(name: str, value: Any) -> Field:

@@ -108,7 +108,8 @@ def prepare(
     Args:
         table: the rows.
         encode: values of a row -> fields: one-dimensional arrays, numbers, bytes or str; the same fields, of the same
-            types, for each row. It must be a pure function of the values.
+            types, for each row. A list of such, where one example becomes several rows. It must be a pure function of
+            the values.
         length_of: fields of a row -> upper bound of its length on each side (for the batch plan).
         folder: where prepared data are kept.
         fingerprint: of all that the result depends on; see `fingerprint_of`.
@@ -163,7 +164,7 @@ def _write(folder: Path, table: Table, encoder: Encoder, workers: int, descripti
     with track(description, total=table.rows) as progress, _Writer(folder) as writer:
         for chunk in chain(encoded, rest):
             writer.append(chunk)
-            progress.advance(len(chunk.lengths) + chunk.dropped.total())
+            progress.advance(chunk.examples)
     if not writer.rows:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in writer.dropped.most_common())
         raise UserError(

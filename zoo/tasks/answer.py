@@ -1,7 +1,8 @@
 """Answer: a question and a text in, the stretch of the text that answers it out, or nothing where none does.
 
 A long context is read in windows that overlap (Devlin et al., 2018, section 4.2); that there is no answer is the span
-of the first position alone (section 4.3).
+of the first position alone (section 4.3). That is also what a window is taught that does not hold the answer, whether
+questions without one are asked or not, as transformers' run_qa.py has it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ class Window(NamedTuple):
     begin: int
     size: int
 
+    def places(self, pieces: np.ndarray) -> tuple[int, int] | None:
+        """Positions in the row of the first and last of some pieces of the context; None unless all stand in it."""
+        if not len(pieces) or pieces[0] < self.first or pieces[-1] >= self.first + self.size:
+            return None
+        return int(pieces[0]) - self.first + self.begin, int(pieces[-1]) - self.first + self.begin
+
 
 class Span(NamedTuple):
     """First and last piece of the context, and how much likelier than no answer they are, in logits."""
@@ -101,7 +108,7 @@ class Answer(TextEncoder):
     @property
     def fingerprint(self) -> str:
         data = self.recipe.data
-        return f"{super().fingerprint} {(data.max_question, data.max_context, data.stride)}"
+        return f"{super().fingerprint} all windows {(data.max_question, data.max_context, data.stride)}"
 
     # Windows.
 
@@ -124,28 +131,25 @@ class Answer(TextEncoder):
                 return found
             first += data.stride
 
-    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The window in which the first answer has most context, and the positions of the answer in it.
+    def encode(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All windows of an example, each a row, and where the first answer stands in it.
 
-        first, last: int32; both 0 where there is no answer, -1 where it fits into no window. context: int32 [2], where
-        the context begins and ends.
+        first, last: int32; both 0 in a window that does not hold the whole answer, as where there is none; -1, in the
+        only row, where no window holds it. context: int32 [2], where the context begins and ends.
         """
         question, context = text_of(values, "question"), text_of(values, "context")
         check_answers(context, values["answers"])
         ids, offsets = self.subwords.encode_with_offsets(context)
         windows = self.windows(question, ids)
-        chosen, first, last = windows[0], 0, 0
-        if values["answers"]:
-            start = values["answers"][0]["start"]
-            end = start + len(values["answers"][0]["text"])
-            inside = np.flatnonzero((offsets[:, 1] > start) & (offsets[:, 0] < end))
-            chosen, first, last = _best(windows, inside)
-        return {
-            **chosen.row,
-            "first": np.int32(first),
-            "last": np.int32(last),
-            "context": np.array([chosen.begin, chosen.begin + chosen.size], np.int32),
-        }
+        if not values["answers"]:
+            return [_row(window, 0, 0) for window in windows]
+        start = values["answers"][0]["start"]
+        end = start + len(values["answers"][0]["text"])
+        pieces = np.flatnonzero((offsets[:, 1] > start) & (offsets[:, 0] < end))
+        places = [window.places(pieces) for window in windows]
+        if not any(places):
+            return [_row(windows[0], -1, -1)]
+        return [_row(window, *(found or (0, 0))) for window, found in zip(windows, places, strict=True)]
 
     def texts(self, values: Mapping[str, Any]) -> list[str]:
         return [text_of(values, "question"), text_of(values, "context")]
@@ -263,14 +267,11 @@ class Answer(TextEncoder):
         }
 
 
-def _best(windows: Sequence[Window], pieces: np.ndarray) -> tuple[Window, int, int]:
-    """The window in which the pieces of an answer stand farthest from its ends, and their positions; else -1, -1."""
-    inside = [
-        (min(pieces[0] - window.first, window.first + window.size - 1 - pieces[-1]), -index)
-        for index, window in enumerate(windows)
-        if len(pieces) and window.first <= pieces[0] and pieces[-1] < window.first + window.size
-    ]
-    if not inside:
-        return windows[0], -1, -1
-    window = windows[-max(inside)[1]]
-    return window, window.begin + pieces[0] - window.first, window.begin + pieces[-1] - window.first
+def _row(window: Window, first: int, last: int) -> dict[str, Any]:
+    """What `Answer.encode` gives of a window."""
+    return {
+        **window.row,
+        "first": np.int32(first),
+        "last": np.int32(last),
+        "context": np.array([window.begin, window.begin + window.size], np.int32),
+    }

@@ -95,8 +95,11 @@ class Task(ABC):
         return table
 
     @abstractmethod
-    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Raw values to arrays, once, when data is prepared; deterministic and picklable."""
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+        """Raw values to arrays, once, when data is prepared; deterministic and picklable.
+
+        Returns: a row; a list of them where a task makes several of an example, which are then drawn apart.
+        """
 
     @abstractmethod
     def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:

@@ -175,7 +175,7 @@ class TextEncoder(Task):
         packed = self.subwords.pack(*map(self.subwords.encode, texts), most=self.recipe.data.max_length)
         return {"ids": packed.ids, "segments": packed.segments}
 
-    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
         return {**self.encode_inputs(self.texts(values)), **self.targets(values)}
 
     def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
