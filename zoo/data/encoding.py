@@ -81,8 +81,8 @@ class Encoder:
                 lengths.append(self.length_of(row))
         flat = [_flatten([row[field.name] for row in rows], field) for field in fields]
         sides = np.array(lengths, np.int32) if rows else np.zeros((0, 0), np.int32)
-        values, counts = [values for values, _ in flat], [counts for _, counts in flat]
-        return Chunk(fields, values, counts, sides, dropped, len(examples))
+        stored, counts = [each for each, _ in flat], [each for _, each in flat]
+        return Chunk(fields, stored, counts, sides, dropped, len(examples))
 
 
 def _describe(name: str, value: Any) -> Field:
