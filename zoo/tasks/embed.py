@@ -29,8 +29,8 @@ class Training(FineTuning):
     objective: str = option(
         "cosine",
         "cosine: the cosine of a pair is its score, on a scale from 0 to 1; negatives: find the partner among those of "
-        "the batch, from pairs of high score alone (accumulated batches do not see each other, nor on TensorFlow do "
-        "those of several devices)",
+        "the batch and of the other devices, from pairs of high score alone (accumulated batches do not see each "
+        "other)",
         choices=("cosine", "negatives"),
     )
     temperature: float = option(0.05, "negatives: the cosines are divided by it", low=0.001, high=10.0)

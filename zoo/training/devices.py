@@ -1,6 +1,6 @@
 """Where and how a training computes: backend, devices, precision, determinism. Called before anything is built.
 
-What differs between the backends stands in their step files, each with `prepare`, `scope` and `Step`.
+What differs between the backends stands in their step files, each with `prepare`, `scope`, `gather` and `Step`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ def scope(devices: int = 1) -> AbstractContextManager[Any]:
 def make_step(*args: Any, **choices: Any) -> Any:
     """The Step of the active backend; arguments as those of the class."""
     return _backend().Step(*args, **choices)
+
+
+def gather(rows: Any) -> tuple[Any, Any]:
+    """The rows [B, …] of all devices that share an update, for a loss across rows; has a gradient.
+
+    Returns: the rows of all [devices * B, …], and the place of this device's first row among them: int32 or int.
+    """
+    return _backend().gather(rows)
 
 
 def too_few(devices: int, found: int, kind: str) -> UserError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from zoo.training import devices
 from zoo.training.cross_entropy import cross_entropy
 
 
@@ -95,8 +96,8 @@ def in_batch_negatives(a: Any, b: Any, mask: Any, temperature: float) -> Any:
     """Each text is to find its partner among those of its batch, and the partner it, summed over the real pairs.
 
     InfoNCE over cosines (van den Oord et al., 2018, arXiv 1807.03748) in both directions (Radford et al., 2021).
-    A loss across rows: a larger batch has more negatives and is harder. Batches that are accumulated do not see each
-    other, so n batches of B are not one of n * B. Of several devices JAX sees all rows; TensorFlow's see their own.
+    A loss across rows: a larger batch has more negatives and is harder. The devices that share an update see each
+    other's rows, so n of them with B rows are one batch of n * B; batches that are accumulated do not.
 
     Args:
         a, b: [B, D], the vectors of the two texts of each pair.
@@ -106,8 +107,13 @@ def in_batch_negatives(a: Any, b: Any, mask: Any, temperature: float) -> Any:
     Returns:
         float32 scalar, a sum in nats: the mean of the two directions for each pair.
     """
-    scores = ops.matmul(unit(a), ops.transpose(unit(b))) / temperature
-    scores = ops.where(ops.logical_and(mask[None, :], mask[:, None]), scores, -1e9)
-    labels = ops.arange(ops.shape(scores)[0])
-    both = [smoothed_cross_entropy(each, labels, mask) for each in (scores, ops.transpose(scores))]
+    a, b = unit(a), unit(b)
+    everyone, first = devices.gather(ops.concatenate([a, b, ops.cast(mask, "float32")[:, None]], axis=-1))
+    all_a, all_b, all_real = ops.split(everyone, [a.shape[-1], 2 * a.shape[-1]], axis=-1)
+    seen = ops.logical_and(mask[:, None], ops.transpose(all_real) > 0.5)
+    labels = first + ops.arange(ops.shape(a)[0], dtype="int32")
+    both = []
+    for own, others in ((a, all_b), (b, all_a)):
+        scores = ops.where(seen, ops.matmul(own, ops.transpose(others)) / temperature, -1e9)
+        both.append(smoothed_cross_entropy(scores, labels, mask))
     return (both[0] + both[1]) / 2.0

@@ -38,6 +38,17 @@ def scope(devices: int) -> AbstractContextManager[Any]:
     return tf.distribute.MirroredStrategy([device.name for device in _devices()[:devices]]).scope()
 
 
+def gather(rows: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """See `zoo.training.devices.gather`: each replica of an update has its own rows."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return rows, 0
+    number = int(tf.get_static_value(context.replica_id_in_sync_group))
+    # Its gradient adds up what the losses of all replicas say of a row, and gives it to the replica that has the row.
+    everyone = tf.ensure_shape(context.all_gather(rows, axis=0), [None, *rows.shape[1:]])
+    return everyone, number * tf.shape(rows)[0]
+
+
 def _devices() -> list[Any]:
     return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 

@@ -33,6 +33,11 @@ def scope(devices: int) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def gather(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """See `zoo.training.devices.gather`: there is one device."""
+    return rows, 0
+
+
 class Step(BaseStep):
     """See `zoo.training.step.BaseStep`; `devices` is always 1."""
 
