@@ -10,6 +10,7 @@ export ZOO_TEXT := $(value TEXT)
 run_extras := tensorflow
 test_extras := tensorflow,jax,test
 test-all_extras := tensorflow,jax,torch,test
+parity_extras := tensorflow,test,parity
 bench_extras := tensorflow,torch,bench
 lint_extras := lint
 # Tests compile much and compute little.
@@ -29,7 +30,7 @@ test-all: $(VENV)/test-all.stamp
 	KERAS_BACKEND=jax $(quick_xla) $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/layers tests/models tests/decoding
 
-parity: $(VENV)/test.stamp
+parity: $(VENV)/parity.stamp
 	$(BIN)/python -m pytest -v -m parity
 
 bench: $(VENV)/bench.stamp
