@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from tests.training import tiny
 from zoo.errors import UserError
+from zoo.layers.adapters import merge
 from zoo.training.checkpoints import Checkpoints, capture, restore, restore_weights
 
 SMALL = {"model/a": np.arange(3, dtype="float32"), "optimizer/n": np.array(7)}
@@ -218,3 +219,19 @@ def test_the_average_of_the_last(tmp_path: Path) -> None:
     assert average["model/w"] == np.float32((4.0 + 1e-8 + 1.0) / 3) and average["model/w"].dtype == np.float32
     assert average["model/seed"].tolist() == [5, 3]
     assert checkpoints.average(99)["model/w"] == np.float32((2.0**33 + 5 + 1e-8) / 4)
+
+
+def test_the_average_of_low_rank_additions_is_that_of_their_products(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    steps = [([[1.0], [2.0]], [[3.0, 4.0]]), ([[-1.0], [2.0]], [[5.0, -4.0]])]
+    for step, (a, b) in enumerate(steps):
+        arrays = {"kernel": np.eye(2), "lora_kernel_a": np.array(a), "lora_kernel_b": np.array(b)}
+        named = {f"model/x/{name}": array.astype("float32") for name, array in arrays.items()}
+        checkpoints.save({**named, "model/b": np.array([step], "float32")}, {"step": step})
+    average = checkpoints.average(2)
+    assert average["model/x/kernel"].tolist() == [[0, 4], [8, 1]]  # mean(A) · mean(B) would make it [[1, 0], [8, 1]]
+    assert average["model/b"].tolist() == [0.5]
+    assert average["model/x/lora_kernel_a"].tolist() == [[-1.0], [2.0]]  # so that an adapted model can take it
+    assert average["model/x/lora_kernel_b"].tolist() == [[0.0, 0.0]]
+    assert merge(average).keys() == {"model/x/kernel", "model/b"}
+    assert merge(average)["model/x/kernel"].tolist() == average["model/x/kernel"].tolist()

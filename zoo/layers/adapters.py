@@ -43,6 +43,15 @@ def adapt(model: keras.Model, rank: int, targets: Sequence[str] = ("query", "val
             layer.enable_lora(rank, a_initializer=initializer)
 
 
+def blank(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The adapters among the arrays, adding nothing: for kernels that hold already what was learned; see `merge`."""
+    return {
+        name: np.zeros_like(array) if name.endswith(B) else array
+        for name, array in arrays.items()
+        if name.endswith((A, B))
+    }
+
+
 def merge(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights of an adapted model as those of a plain one: each kernel becomes kernel + A · B.
 

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 
 from zoo.errors import UserError
+from zoo.layers.adapters import blank, merge
 from zoo.progress import say
 
 FORMAT = 1
@@ -229,7 +230,8 @@ class Checkpoints:
         """The mean of the model's weights ("model/…") over the last `n` checkpoints, or all where there are fewer.
 
         Where the step kept exponential averages, these are the weights that are meant. Whole numbers (the states of
-        seed generators) are those of the last one.
+        seed generators) are those of the last one. Of low-rank additions the products are averaged, since the mean of
+        A · B is not that of A times that of B; the kernels hold it, and the additions that come back add nothing.
 
         Raises: UserError where there is no checkpoint.
         """
@@ -237,14 +239,16 @@ class Checkpoints:
         if not paths:
             raise UserError("no checkpoint is here", where=str(self.folder), remedy="Train first.")
         newest = weights(read(paths[0])[0])
-        sums = {name: array.astype("float64") for name, array in newest.items()}
+        merged = merge(newest)
+        sums = {name: array.astype("float64") for name, array in merged.items()}
         for path in paths[1:]:
-            for name, array in weights(read(path)[0]).items():
+            for name, array in merge(weights(read(path)[0])).items():
                 sums[name] += array
-        return {
+        means = {
             name: array if array.dtype.kind in "iu" else (sums[name] / len(paths)).astype(array.dtype)
-            for name, array in newest.items()
+            for name, array in merged.items()
         }
+        return {**means, **blank(newest)}
 
     def _whole(self) -> Iterator[tuple[Path, Meta]]:
         """The checkpoints that can be read, newest first."""
