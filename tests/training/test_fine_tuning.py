@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.conformance import Family
 from zoo.errors import UserError
 from zoo.training import devices
 from zoo.training.fine_tuning import FineTuning, freeze
@@ -154,3 +155,14 @@ def test_without_a_head_the_last_block_has_the_full_rate_from_the_first_update()
     paths = [variable.path for variable in Layers(HEADLESS).weights[::2]]
     paces = FineTuning(layer_decay=0.5, unfreeze_every=10).paces(paths)
     assert [tuple(pace) for pace in paces] == [(0.125, 30), (0.25, 20), (0.5, 10), (1.0, 0)]
+
+
+@pytest.mark.parametrize(("which", "learns"), [("embeddings", True), (1, True), (2, False), ("encoder", False)])
+def test_the_norm_that_closes_a_pre_norm_encoder_goes_with_the_last_block(which, learns):
+    weights = Family("bert", head="classify", norm="pre").model.weights
+    freeze(weights, which)
+    (gamma,) = (variable for variable in weights if variable.path == "bert/encoder/norm/gamma")
+    assert gamma.trainable == learns
+    paths = [variable.path for variable in weights]
+    paces = dict(zip(paths, FineTuning(layer_decay=0.5, unfreeze_every=10).paces(paths), strict=True))
+    assert paces["bert/encoder/norm/gamma"] == paces["bert/encoder/block_1/attention/query/kernel"] == (0.5, 10)

@@ -3,4 +3,5 @@
 import re
 
 BLOCK = re.compile(r"/block_(\d+)/")
+CLOSING = re.compile(r"/encoder/norm/")  # of a pre-norm encoder: reads the last block
 ABOVE = re.compile(r"/(head|pooler)/")  # what reads the blocks

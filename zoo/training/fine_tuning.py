@@ -2,6 +2,7 @@
 
 A variable's depth is read from its path: 0 for embeddings, i + 1 for `…/block_i/…`, and above all blocks for what
 reads them (`…/head/…`, `…/pooler/…`), where there is any of it: a mean of the last block's vectors has no variables.
+The norm that closes a pre-norm encoder belongs to the last block.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import UserError
-from zoo.layers.paths import ABOVE, BLOCK
+from zoo.layers.paths import ABOVE, BLOCK, CLOSING
 from zoo.recipe import option
 from zoo.training.choices import Pace, TrainingChoices
 
@@ -120,5 +121,8 @@ def frozen_blocks(which: str | int, blocks: int, above: bool) -> int:
 def _depths(paths: Sequence[str]) -> list[int]:
     """The depth of each variable; what stands above the blocks has one more than the last of them."""
     blocks = [int(found[1]) + 1 if (found := BLOCK.search(path)) else 0 for path in paths]
-    top = max(blocks, default=0) + 1
-    return [top if ABOVE.search(path) else depth for path, depth in zip(paths, blocks, strict=True)]
+    last = max(blocks, default=0)
+    return [
+        last + 1 if ABOVE.search(path) else last if CLOSING.search(path) else depth
+        for path, depth in zip(paths, blocks, strict=True)
+    ]
