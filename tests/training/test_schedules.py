@@ -81,3 +81,9 @@ def test_late_updates_are_counted_exactly() -> None:
 def test_a_decay_that_begins_in_the_warm_up_is_refused() -> None:
     with pytest.raises(UserError, match="warm-up of 6 and a decay of 5 updates do not fit into 10"):
         build(choices("warmup_stable_decay", warmup=6, decay_share=0.5))
+
+
+def test_a_warm_up_that_is_no_shorter_than_the_training_is_refused() -> None:
+    with pytest.raises(UserError, match="the warm-up of 10 updates is not shorter than the training of 10") as caught:
+        choices("linear", warmup=10)
+    assert "less than 10, such as 1" in caught.value.remedy

@@ -58,6 +58,7 @@ class TrainingChoices:
             raise UserError(
                 f"the warm-up of {self.warmup} updates is not shorter than the training of {self.steps}",
                 where="[training] warmup",
+                remedy=f"set training.warmup to less than {self.steps}, such as {self.steps // 10}.",
             )
         if self.average_checkpoints > self.keep:
             raise UserError(
