@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import UserError
 from zoo.evaluation import score
-from zoo.evaluation.questions import answer_scores, is_exact, normalise_answer, overlap
+from zoo.evaluation.questions import answer_scores, is_exact, no_answer_threshold, normalise_answer, overlap
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +116,33 @@ def test_counts_that_do_not_fit():
         answer_scores([""], [[], []])
     with pytest.raises(UserError, match="no answers"):
         answer_scores([], [])
+
+
+def test_the_threshold_of_no_answer_by_hand():
+    references = [["Denver"], [], ["Paris in 1923"], [], ["Bonn"]]
+    answers = ["Denver", "Rome", "Paris", "Oslo", "Ulm"]
+    threshold, score = no_answer_threshold(answers, references, [3.0, -4.0, -2.0, 4.0, -5.0])
+    assert threshold == 3.0  # what scores less than -3 has no answer: -2 is half right, -4 would be wrong
+    assert (score.name, score.value) == ("F1", pytest.approx(100 * (1 + 1 + 2 * 1 / 4) / 5))
+    assert no_answer_threshold(answers[::2], references[::2], [3.0, 1.5, 2.0])[0] == -0.5  # all have one
+    assert no_answer_threshold(answers[1::2], references[1::2], [-4.0, 2.0])[0] == -3.0  # none has
+
+
+ROW = st.tuples(st.sampled_from(["a film", "film", "the play", ""]), st.sampled_from([["film"], ["a play"], []]))
+
+
+@given(rows=st.lists(st.tuples(ROW, st.integers(-6, 6)), min_size=1, max_size=12))
+@settings(max_examples=40)
+def test_no_threshold_is_better_than_the_official_one(rows):
+    """The steps of find_best_thresh in evaluate-v2.0.py, which sorts by how likely no answer is."""
+    answers, references = [answer for (answer, _), _ in rows], [right for (_, right), _ in rows]
+    scores = [one / 2 for _, one in rows]
+    each = [max(overlap(answer, text) for text in right or [""]) for answer, right in zip(answers, references)]
+    reached = {-100.0: sum(not right for right in references)}
+    for threshold in sorted({-one for one in scores}):
+        said = [one >= -threshold for one in scores]
+        reached[threshold] = sum(f1 if there else not right for f1, there, right in zip(each, said, references))
+    found, score = no_answer_threshold(answers, references, scores)
+    assert score.value == pytest.approx(100 * max(reached.values()) / len(rows))
+    decided = [answer if one >= -found else "" for answer, one in zip(answers, scores)]
+    assert answer_scores(decided, references)[0].value == score.value

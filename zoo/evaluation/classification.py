@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from zoo.errors import UserError
-from zoo.evaluation.score import Score, check_rows, ratio, redrawn, share, summed
+from zoo.evaluation.score import Score, best_cut, check_rows, ratio, redrawn, share, summed
 
 BINS = 15  # of the confidence, as Guo et al. have them
 
@@ -156,12 +156,8 @@ def best_threshold(
     check_rows(answers, references)
     sure = _confidences(confidences, len(answers))
     kept, dropped = _hits(answers, references), np.array([label == outside for label in references], float)
-    order = np.argsort(sure, kind="stable")
-    gained = np.concatenate([[0.0], np.cumsum((dropped - kept)[order])])  # by calling the n least sure ones outside
-    # A threshold cannot divide equal confidences: the first that is kept has to be surer than the last that is not.
-    ranked = np.concatenate([[-np.inf], sure[order], [np.inf]])
-    best = int(np.argmax(np.where(np.diff(ranked) > 0, gained, -np.inf)))
-    return 0.0 if best == 0 else float(np.nextafter(ranked[best], np.inf))
+    surest_outside, _ = best_cut(kept, dropped, sure)
+    return 0.0 if surest_outside == -np.inf else float(np.nextafter(surest_outside, np.inf))
 
 
 def _hits(answers: Sequence[str], references: Sequence[str]) -> np.ndarray:

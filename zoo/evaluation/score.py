@@ -82,6 +82,23 @@ def redrawn(name: str, rows: int, statistic: Callable[[np.ndarray], float], sign
     return _score(name, float(statistic(np.arange(rows))), samples, signature)
 
 
+def best_cut(kept: np.ndarray, dropped: np.ndarray, sure: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Where to divide the answers that are given from those that are too unsure, so that the rows score most.
+
+    Args:
+        kept, dropped: float [rows], what each row scores with its answer, and without it.
+        sure: float [rows], by which they are divided; equal ones cannot be.
+
+    Returns: how sure the surest is that is dropped (-inf: none is), and the least sure that is kept (inf: none is).
+    Where several divisions are best, the one that drops fewest.
+    """
+    order = np.argsort(sure, kind="stable")
+    gained = np.concatenate([[0.0], np.cumsum((dropped - kept)[order])])  # by dropping the n least sure ones
+    ranked = np.concatenate([[-np.inf], np.asarray(sure, float)[order], [np.inf]])
+    best = int(np.argmax(np.where(np.diff(ranked) > 0, gained, -np.inf)))
+    return float(ranked[best]), float(ranked[best + 1])
+
+
 def share(part: Any, whole: Any) -> np.ndarray:
     """part / whole, and 0 where there is no whole."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
