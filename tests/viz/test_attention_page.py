@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 from zoo.viz.attention_page import write_attention_page
 
 PIECES = ["[CLS]", "a", "film", "[SEP]"]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def weights() -> np.ndarray:
@@ -44,43 +41,6 @@ def test_weights_of_other_pieces_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"\(2, 2, 4, 4\) are not those of 3 pieces"):
         write_attention_page(PIECES[:3], weights(), tmp_path / "page.html", "")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        own = Path(driver.chromium.executable_path)
-        if not (CHROMIUM or own.exists()):
-            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
-        launched = driver.chromium.launch(executable_path=CHROMIUM or str(own), args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    """Opens a file; at the end it has logged no error and asked for nothing else."""
-    mistakes: list[str] = []
-    asked: list[str] = []
-    contexts = []
-
-    def open_page(path: Path, **choices: Any) -> Any:
-        context = browser.new_context(**choices)
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: mistakes.append(str(error)))
-        tab.on("console", lambda line: mistakes.append(line.text) if line.type == "error" else None)
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert mistakes == []
-    assert all(url.startswith("file:") for url in asked)
 
 
 def looked_at(tab: Any) -> list[str]:
