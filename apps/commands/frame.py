@@ -107,6 +107,12 @@ def model_argument(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="HOME_OR_RUN", help="a model home, or the folder of a run")
 
 
+def column_argument(parser: ArgumentParser) -> None:
+    """The option --column, of a file with sentences that may be a table."""
+    about = "of the sentences, where the file is .csv, .tsv or .jsonl (default: %(default)s)"
+    parser.add_argument("--column", metavar="NAME", default="text", help=about)
+
+
 def home_arguments(parser: ArgumentParser) -> None:
     """What is exported, and where to."""
     parser.add_argument("run", metavar="RUN", help="the folder of a trained run")

@@ -16,6 +16,7 @@ from zoo.tasks.task import resolve
 from zoo.tasks.text_encoder import TextEncoder
 
 LONGEST_TITLE = 80
+MAPPED = 3000  # sentences of a map, at most: more can be neither told apart nor pointed at
 
 
 def attention_page(args: Namespace) -> None:
@@ -83,6 +84,28 @@ def confusion_picture(args: Namespace) -> None:
     order = [*task.labels.names, *sorted({*answers, *references} - set(task.labels.names))]
     draw_confusion(*confusion(answers, references, order), args.output)
     print(f"written: {args.output}")
+
+
+def map_page(args: Namespace) -> None:
+    """Writes a page, and beside it a picture, of where an embedder puts the sentences of a file."""
+    from apps.commands.sentences import open_embedder, read_sentences
+    from zoo.viz.embedding_map import draw_map, lay_out, write_map_page
+
+    _check_output(args.output, ".html")
+    given = read_sentences(args.input, args.column, args.labels or "")
+    if len(given.texts) < 3:
+        raise UserError(f"a map takes at least 3 sentences, and here are {len(given.texts)}", where=args.input)
+    vectors = np.vstack(open_embedder(args.model).vectors(given))
+    # From all of the file: many a one stands in the order of its labels.
+    kept = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MAPPED)).round().astype(int))
+    texts, labels = ([each[row] for row in kept] if each else [] for each in (given.texts, given.labels))
+    of = f"{len(kept):,} of {len(vectors):,}" if len(kept) < len(vectors) else f"{len(kept):,}"
+    title = f"Map of {of} sentences: {Path(args.input).name}"
+    layout = lay_out(vectors[kept], args.method)
+    picture = Path(args.output).with_suffix(".png")
+    draw_map(layout, picture, title, labels)
+    write_map_page(texts, vectors[kept], layout, args.output, title, labels)
+    print(f"written: {args.output}, {picture}")
 
 
 def _opened(path: str) -> tuple[TextEncoder, Any]:
