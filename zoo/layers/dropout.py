@@ -32,12 +32,20 @@ class Dropout(keras.layers.Layer):
             raise ValueError(f"A dropout rate lies in [0, 1); {rate} does not.")
         self.rate = rate
         self.whole_rows = whole_rows
-        self.drop = partial(keras.random.dropout, rate=rate, seed=seed_generator)
+        self.drop = partial(_drop, rate=rate, seed_generator=seed_generator)
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
         """x [B, …] -> the same shape and dtype."""
         if not training or self.rate == 0:
             return x
-        noise_shape = (ops.shape(x)[0], *[1] * (len(x.shape) - 1)) if self.whole_rows else None
-        return self.drop(x, noise_shape=noise_shape)
+        shape = ops.shape(x)
+        return self.drop(x, (shape[0], *[1] * (len(shape) - 1)) if self.whole_rows else shape)
+
+
+def _drop(x: Any, noise_shape: tuple[Any, ...], rate: float, seed_generator: keras.random.SeedGenerator) -> Any:
+    if keras.config.backend() != "tensorflow":
+        return keras.random.dropout(x, rate, noise_shape=noise_shape, seed=seed_generator)
+    from zoo.layers.dropout_tensorflow import factors
+
+    return x * factors(noise_shape, rate, seed_generator.next(), x.dtype)
