@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from apps.cli import CommandLine, on_tensorflow
+from apps.cli import CommandLine, on_tensorflow, set_argument
 
 TRANSPORTS = ("rest", "grpc")
 
@@ -29,6 +29,43 @@ def _train(parser: ArgumentParser) -> None:
 def train(args: Namespace) -> int:
     """Training: our step with everything on against transformers' Marian on PyTorch, at the same shapes."""
     from apps.benches.train import measure, show
+
+    return _told(measure(args), show, args)
+
+
+def _finetune(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="RUN_OR_CHECKPOINT", help="its encoder is fine-tuned: a run, a home, or a checkpoint's folder")
+    add("--recipe", default="sst2", metavar="NAME", help="of classify_text: texts and batches (default: %(default)s)")
+    add("--precision", default="float32", choices=["float32", "bfloat16"], help="of our side (default: %(default)s)")
+    add("--freeze", default="none", choices=["none", "embeddings"], help="what does not learn (default: %(default)s)")
+    add("--threads", type=int, default=0, metavar="N", help="of both sides (default: one, then all that there are)")
+    add("--updates", type=int, default=20, metavar="N", help="of a round (default: %(default)s)")
+    add("--rounds", type=int, default=3, metavar="N", help="of each side, in turn (default: %(default)s)")
+    set_argument(parser)
+    _json(parser)
+
+
+@app.command(_finetune, on_tensorflow)
+def finetune(args: Namespace) -> int:
+    """Fine-tuning: our step against transformers on PyTorch, the same encoder on the same batches."""
+    from apps.benches.finetune import measure, show
+
+    return _told(measure(args), show, args)
+
+
+def _peer_scores(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a file, or TASK/NAME, such as classify_text/trec6")
+    parser.add_argument("checkpoint", metavar="FOLDER", help="what is fine-tuned, as transformers saved it")
+    parser.set_defaults(backend="torch")
+    set_argument(parser)
+    _json(parser)
+
+
+@app.command(_peer_scores)
+def peer_scores(args: Namespace) -> int:
+    """Scores of the peer: transformers fine-tuned in PyTorch on a recipe's files, by the same scorer."""
+    from apps.benches.peer_scores import measure, show
 
     return _told(measure(args), show, args)
 

@@ -1,4 +1,4 @@
-"""Sides of a comparison, each in a process of its own that loads once and then answers lines: {"batch", "count"}."""
+"""Sides of a comparison, each in a process of its own that loads once and then answers lines of JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def running(module: str, spec: dict[str, Any], threads: int) -> Iterator[Any]:
 
 
 def ask(process: Any, asked: dict[str, int]) -> dict[str, Any]:
-    """Has a side answer so many inputs in batches: {"seconds", "peak_mb", "answers"}.
+    """What a side answers to a line, {"batch", "count"} for inputs; with its "peak_mb".
 
     Raises: RuntimeError where it has ended.
     """
@@ -52,28 +52,45 @@ def turned(running: dict[Any, Any], number: int) -> list[tuple[Any, Any]]:
     return list(running.items())[:: 1 if number % 2 == 0 else -1]
 
 
-def answer_lines(start: Callable[[dict[str, Any]], Answer]) -> None:
-    """What such a process does, until its standard input ends.
+def serve(start: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """What such a process does, until its standard input ends: a line of JSON for each line of it.
 
     Args:
-        start: spec -> how it answers. spec["texts"] is a JSON file of inputs; short ones are asked first.
+        start: spec -> how it answers what is asked; "peak_mb" is added to that.
     """
     spec = json.loads(sys.argv[1])
     if spec["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {spec["core"]})
     with redirect_stdout(sys.stderr):  # where a library greets, no answer may stand
         answer = start(spec)
-    texts = json.loads(Path(spec["texts"]).read_text(encoding="utf-8"))
     for line in sys.stdin:
-        asked = json.loads(line)
-        chosen, rows = texts[: asked["count"]], asked["batch"]
-        if asked.get("sorted", True):
-            chosen = sorted(chosen, key=len)
-        batches = [chosen[first : first + rows] for first in range(0, len(chosen), rows)]
-        started = time.perf_counter()
-        answers = answer(batches)
-        seconds = time.perf_counter() - started
-        print(json.dumps({"seconds": seconds, "peak_mb": peak_megabytes(), "answers": answers}), flush=True)
+        found = answer(json.loads(line))
+        print(json.dumps({**found, "peak_mb": peak_megabytes()}), flush=True)
+
+
+def answer_lines(start: Callable[[dict[str, Any]], Answer]) -> None:
+    """What a process does that answers inputs, {"batch", "count"}: {"seconds", "answers", "peak_mb"}.
+
+    Args:
+        start: spec -> how it answers. spec["texts"] is a JSON file of inputs; short ones are asked first.
+    """
+
+    def begin(spec: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        answer = start(spec)
+        texts = json.loads(Path(spec["texts"]).read_text(encoding="utf-8"))
+
+        def timed(asked: dict[str, Any]) -> dict[str, Any]:
+            chosen, rows = texts[: asked["count"]], asked["batch"]
+            if asked.get("sorted", True):
+                chosen = sorted(chosen, key=len)
+            batches = [chosen[first : first + rows] for first in range(0, len(chosen), rows)]
+            started = time.perf_counter()
+            answers = answer(batches)
+            return {"seconds": time.perf_counter() - started, "answers": answers}
+
+        return timed
+
+    serve(begin)
 
 
 def peak_megabytes() -> int:
