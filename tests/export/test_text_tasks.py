@@ -66,6 +66,11 @@ def test_a_task_is_exported_with_the_answers_of_its_model(name):
     for row, raw in enumerate(raws):
         alone = answers(exported, asked, list(signatures[asked].inputs), [raw])
         savedmodel.check_rows({key: values[row : row + 1] for key, values in found.items()}, [alone])
+    first, *others = signatures[asked].inputs
+    for other in others:
+        texts = {each: tf.constant(["a"] if each == other else ["a", "b"]) for each in (first, *others)}
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"a {other} for each {first}"):
+            exported.functions[asked](**texts)
     for signature, promised in signatures.items():
         for count in (0, 2):
             given = answers(exported, signature, list(promised.inputs), made.examples[:count])

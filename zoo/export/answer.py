@@ -76,10 +76,8 @@ class _Reader(TextEncoderModule):
 
     def _n_best(self, question: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
         """answers, starts, ends, scores [B, N]."""
-        same = tf.debugging.assert_equal(tf.size(question), tf.size(context), "a context for each question")
-        with tf.control_dependencies([same]):
-            # The text that offsets count the characters of.
-            context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
+        # The text that offsets count the characters of.
+        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
         asked, _, _ = self.text.tokenize(question)
         pieces, starts, ends = self.text.tokenize(context)
         lengths = tf.minimum(_lengths(asked), self.data.max_question)

@@ -91,10 +91,20 @@ def weights_of(served: Any, task: TextEncoder) -> dict[str, np.ndarray]:
 
 
 def over_texts(names: Sequence[str], answer: Callable[..., Any]) -> Any:
-    """`answer`, a function of one tensor string [B] for each name, as a tf.function whose inputs have those names."""
+    """`answer`, a function of one tensor string [B] for each name, as a tf.function whose inputs have those names.
+
+    It refuses inputs of different sizes, which TensorFlow would stretch or pair wrongly.
+    """
     specs = [tf.TensorSpec([None], tf.string, name=name) for name in names]
 
     def named(*texts: tf.Tensor) -> Any:
+        rows = tf.size(texts[0])
+        same = [
+            tf.debugging.assert_equal(tf.size(text), rows, f"a {name} for each {names[0]}")
+            for name, text in zip(names[1:], texts[1:], strict=True)
+        ]
+        with tf.control_dependencies(same):
+            texts = tuple(tf.identity(text) for text in texts)
         return answer(*texts)
 
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
