@@ -210,6 +210,8 @@ def evaluate_home(args: Namespace, files: Any = None) -> None:
         return
     for score in scores:
         print(f"{score}\n  {score.signature}")
+    for line in model.task.advice(lambda signature: model.rows(signature, test.raws), test.references):
+        print(line)
 
 
 def predict_lines(args: Namespace) -> None:

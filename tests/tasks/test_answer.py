@@ -1,9 +1,12 @@
 """Questions: windows by hand, spans by hand, a toy that is learned."""
 
+import json
+
 import numpy as np
 import pytest
 
 from tests.tasks.encoders import BAD, CLS, DOT, FILM, GOOD, SEP, SO, THE, WAS, learn, made, sums
+from zoo.data.choices import open_part
 from zoo.data.encoding import Encoder
 from zoo.data.plan import Shape
 from zoo.data.tables import Example
@@ -169,3 +172,33 @@ def test_scores_of_known_answers():
     scores = made("answer", **SMALL).score(["a good film", "play"], references)
     found = {score.name: score.value for score in scores}
     assert next(iter(found)) == "F1" and (found["F1"], found["exact match"]) == (50.0, 50.0)
+
+
+def test_advice_is_the_threshold_that_is_best():
+    asked = []
+
+    def ask(signature):
+        asked.append(signature)
+        stretches = (("film", 2.0), ("play", -3.0), ("film", -1.0))
+        return [{"answers": [text, "so"], "scores": [score, -9.0]} for text, score in stretches]
+
+    references = [[{"text": "the film", "start": 0}], [], [{"text": "film", "start": 0}]]
+    task = made("answer", **SMALL, decoding={"no_answer": True})
+    (line,) = task.advice(ask, references)
+    assert line.startswith("decoding.threshold 2 is best on these questions: F1 100.00 [")
+    assert asked == ["n_best"]
+    assert made("answer", **SMALL).advice(ask, references) == [] and asked == ["n_best"]
+
+
+def test_no_context_stands_on_both_sides(tmp_path):
+    path = tmp_path / "my.jsonl"
+    rows = [values(f"film {number}", f"good {number // 5}", "good", 0) for number in range(200)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = made("answer", data={**SMALL["data"], "train": str(path), "validation_share": 0.3})
+    train, validation = (
+        [example.values for example in open_part(task.recipe.data, part, task.columns)]
+        for part in ("train", "validation")
+    )
+    assert sorted(each["question"] for each in train + validation) == sorted(each["question"] for each in rows)
+    sides = [{each["context"] for each in part} for part in (train, validation)]
+    assert not sides[0] & sides[1] and 4 < len(sides[1]) < 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from zoo.data import registry
 from zoo.data.readers import Example, Table, open_table
@@ -14,7 +15,13 @@ from zoo.recipe import option
 
 @dataclass(frozen=True)
 class DataChoices:
-    """Where the examples come from. Either a known set and its splits, or the user's files."""
+    """Where the examples come from. Either a known set and its splits, or the user's files.
+
+    Attributes:
+        kept_by: the column of the task that decides which rows are kept back for validation; empty: its first.
+    """
+
+    kept_by: ClassVar[str] = ""
 
     set: str = option("", "a known data set; train, validation and test are then names of its splits")
     train: str | dict[str, str] = option("", "training examples: a table, or a file for each column, or a split")
@@ -28,14 +35,13 @@ class DataChoices:
 def open_part(choices: DataChoices, part: str, columns: tuple[str, ...]) -> Table | None:
     """The table of "train", "validation" or "test", with the task's columns; None where there is none.
 
-    Where no validation is given, every example of train belongs to one of the two by the hash of its first column,
-    so that equal inputs never stand on both sides.
+    Where no validation is given, every example of train belongs to one of the two by the hash of a column (see
+    `DataChoices.kept_by`), so that equal inputs never stand on both sides.
     """
     named = {column: choices.columns.get(column, column) for column in columns}
-    if part == "validation" and not choices.validation:
-        return Kept(_open(choices, choices.train, named), choices.validation_share, validation=True)
-    if part == "train" and not choices.validation:
-        return Kept(_open(choices, choices.train, named), choices.validation_share, validation=False)
+    if part in ("train", "validation") and not choices.validation:
+        whole, by = _open(choices, choices.train, named), choices.kept_by or columns[0]
+        return Kept(whole, by, choices.validation_share, validation=part == "validation")
     value = getattr(choices, part)
     return _open(choices, value, named) if value else None
 
@@ -53,13 +59,12 @@ def _open(choices: DataChoices, value: str | dict[str, str], columns: dict[str, 
 class Kept(Table):
     """The part of a table that is, or is not, kept back for validation."""
 
-    def __init__(self, table: Table, share: float, validation: bool) -> None:
-        self.table, self.share, self.validation = table, share, validation
+    def __init__(self, table: Table, by: str, share: float, validation: bool) -> None:
+        self.table, self.by, self.share, self.validation = table, by, share, validation
         self.columns, self.files = table.columns, table.files
 
     def __iter__(self) -> Iterator[Example]:
-        first = self.columns[0]
         for example in self.table:
-            digest = hashlib.sha256(str(example.values[first]).encode()).digest()
+            digest = hashlib.sha256(str(example.values[self.by]).encode()).digest()
             if (int.from_bytes(digest[:8]) < self.share * 2**64) == self.validation:
                 yield example

@@ -7,9 +7,9 @@ questions without one are asked or not, as transformers' run_qa.py has it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,8 @@ N_BEST = 5  # stretches that are told where several are asked for
 @dataclass(frozen=True)
 class Data(TextData):
     """Questions with contexts and answers."""
+
+    kept_by: ClassVar[str] = "context"  # a context has several questions
 
     max_length: int = option(384, "pieces of a window: question, a part of the context, special ones", low=32)
     max_question: int = option(64, "pieces that are read of a question; the rest is cut", low=4)
@@ -250,6 +252,17 @@ class Answer(TextEncoder):
         from zoo.evaluation.questions import answer_scores
 
         return answer_scores(answers, [[answer["text"] for answer in each] for each in references])
+
+    def advice(self, ask: Callable[[str], Iterable[Mapping[str, Any]]], references: Sequence[Any]) -> list[str]:
+        """The best threshold of no answer, where there may be none."""
+        from zoo.evaluation.questions import no_answer_threshold
+
+        if not self.recipe.decoding.no_answer:
+            return []
+        found = [(row["answers"][0], row["scores"][0]) for row in ask("n_best")]
+        right = [[answer["text"] for answer in each] for each in references]
+        threshold, score = no_answer_threshold([text for text, _ in found], right, [score for _, score in found])
+        return [f"decoding.threshold {threshold:g} is best on these questions: {score}"]
 
     def signatures(self) -> dict[str, Signature]:
         given = {"question": "string [B]", "context": "string [B]"}

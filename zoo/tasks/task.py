@@ -171,6 +171,15 @@ class Task(ABC):
     def score(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
         """The field's scores, the one that selects first (`zoo.evaluation`)."""
 
+    def advice(self, ask: Callable[[str], Iterable[Mapping[str, Any]]], references: Sequence[Any]) -> list[str]:
+        """Lines for the user: what a scored set says of the recipe's choices, such as a better threshold.
+
+        Args:
+            ask: the name of a signature -> its outputs for each input of the set, in order.
+            references: of the set, as `score` takes them.
+        """
+        return []
+
     @abstractmethod
     def signatures(self) -> dict[str, Signature]:
         """The signatures of the export, by name."""
