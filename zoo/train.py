@@ -95,7 +95,7 @@ class Session:
         wanted = SCORED_ROWS if self.choices.select == "score" else self.choices.samples
         table = open_part(self.run.recipe.data, "validation", self.task.columns)
         # From all of it: many a set stands in the order of its labels.
-        step = max(len(self.validation) // wanted, 1) if wanted else 1
+        step = max(self.validation.examples // wanted, 1) if wanted else 1
         return [example.values for example in islice(table, 0, wanted * step, step)]
 
     def _resume(self) -> None:

@@ -45,6 +45,10 @@ def encode(values):
     }
 
 
+def encode_letters(values):
+    return [encode({"text": letter}) for letter in values["text"]]
+
+
 def length_of(row):
     return (len(row["ids"]) + 1, row["count"])
 
@@ -78,6 +82,14 @@ def test_dropped_rows_are_counted_by_reason(tmp_path):
     result = prepare(Words(["a", "", "long", "b", ""]), encode, length_of, tmp_path, "f", keep=keep)
     assert_rows(result, ["a", "b"])
     assert result.dropped == {"empty": 2, "too long": 1}
+
+
+def test_an_example_may_become_several_rows(tmp_path):
+    result = prepare(Words(["ab", "", "c"]), encode_letters, length_of, tmp_path, "f", keep=keep)
+    assert_rows(result, ["a", "b", "c"])
+    assert (result.examples, result.dropped) == (3, {})  # "" became none
+    one = prepare(Words(["ab", "long"]), encode, length_of, tmp_path, "g", keep=keep)
+    assert (len(one), one.examples) == (1, 2)
 
 
 def test_no_row_left_is_an_error_with_the_counts(tmp_path):

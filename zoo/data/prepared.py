@@ -54,6 +54,7 @@ class Prepared:
     Attributes:
         lengths: int32 [rows, sides], an upper bound of each row's length on each side.
         dropped: how many rows were left out, by reason.
+        examples: how many were read; one may have become several rows.
         folder: where it is.
     """
 
@@ -62,6 +63,7 @@ class Prepared:
         self.folder = folder
         self.dropped: dict[str, int] = index["dropped"]
         self._rows: int = index["rows"]
+        self.examples: int = index.get("examples", index["rows"])  # what an older zoo prepared does not tell them
         self._fields = [Field(*field) for field in index["fields"]]
         self._values = [_map(folder / _values_name(field), field.dtype) for field in self._fields]
         self._offsets = [
@@ -180,6 +182,7 @@ class _Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows = 0
+        self.examples = 0
         self.dropped: Counter[str] = Counter()
         self._fields: list[Field] = []
         self._ends: list[int] = []  # for each field, where its next row begins
@@ -187,6 +190,7 @@ class _Writer:
         self._files: dict[str, IO[bytes]] = {}
 
     def append(self, chunk: Chunk) -> None:
+        self.examples += chunk.examples
         self.dropped.update(chunk.dropped)
         if not chunk.fields:
             return
@@ -222,6 +226,7 @@ class _Writer:
             sizes = {name: (self.folder / name).stat().st_size for name in self._files}
             index = {
                 "rows": self.rows,
+                "examples": self.examples,
                 "sides": self._sides,
                 "fields": self._fields,
                 "dropped": dict(self.dropped),
