@@ -1,4 +1,4 @@
-"""`bench finetune`, `bench classify` and `bench peer_scores`: that they compare like with like, on tiny encoders."""
+"""`bench finetune`, `bench classify` and `bench peer-scores`: that they compare like with like, on tiny encoders."""
 
 import json
 from argparse import Namespace
@@ -120,7 +120,7 @@ def test_padding_alone_gives_the_peer_no_nan(head, shape):
 def test_the_peer_is_trained_and_scored_by_any_recipe(recipe, tmp_path, monkeypatch):
     pytest.importorskip("transformers")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    line = ["peer_scores", f"{recipe}/debug", SENTENCES, "--json", "--quiet"]
+    line = ["peer-scores", f"{recipe}/debug", SENTENCES, "--json", "--quiet"]
     line += [part for each in FEW for part in ("--set", each)]
     out = run_python(f"from apps.bench import main; main({line!r})", backend="torch", blocked=["tensorflow"])
     report = json.loads(out)
