@@ -74,7 +74,7 @@ def binary_cross_entropy(logits: Any, targets: Any, mask: Any, positive_weights:
     Returns:
         float32 scalar, a sum in nats.
     """
-    logits = ops.cast(logits, "float32")
+    logits, targets, positive_weights = (ops.cast(each, "float32") for each in (logits, targets, positive_weights))
     # -log sigmoid(x) = softplus(-x): finite for every logit.
     each = positive_weights * targets * ops.softplus(-logits) + (1.0 - targets) * ops.softplus(logits)
     return ops.sum(ops.where(mask[:, None], each, 0.0))
