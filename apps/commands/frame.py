@@ -57,12 +57,14 @@ def task_line(task: str, doc: str | None, checked: bool = False) -> CommandLine:
 
         export_run(args)
 
-    @app.command(model_argument, known_set, _test_table, on_tensorflow)
+    labelled = [_by_label] if checked else []
+
+    @app.command(model_argument, known_set, _test_table, *labelled, on_tensorflow)
     def evaluate(args: Namespace) -> None:
         """Score the exported SavedModel from raw input to final answer, with confidence intervals."""
         from apps.commands.task import evaluate_home
 
-        evaluate_home(args, args.test)
+        evaluate_home(args, args.test, checked and args.by_label)
 
     @app.command(model_argument, lines_arguments("one input a line; several parts of it are divided by tabs"))
     def predict(args: Namespace) -> None:
@@ -93,6 +95,10 @@ def _columns(parser: ArgumentParser) -> None:
 
 def _test_table(parser: ArgumentParser) -> None:
     parser.add_argument("--test", metavar="FILE", help="your own examples, with columns as in training")
+
+
+def _by_label(parser: ArgumentParser) -> None:
+    parser.add_argument("--by-label", action="store_true", help="give the score of each label too")
 
 
 def known_set(parser: ArgumentParser) -> None:

@@ -185,11 +185,12 @@ def export_run(args: Namespace) -> None:
     print(f"next: python -m apps.serve {Path(args.home).parent}")
 
 
-def evaluate_home(args: Namespace, files: Any = None) -> None:
+def evaluate_home(args: Namespace, files: Any = None, by_label: bool = False) -> None:
     """Prints the scores of an exported model on a test set.
 
     Args:
         files: the user's table, or a file for each column of the task; None: --data names a known set.
+        by_label: those of each label too.
     """
     from zoo.export.loaded import load
     from zoo.export.scores import TestSet, measure
@@ -204,7 +205,7 @@ def evaluate_home(args: Namespace, files: Any = None) -> None:
         test = TestSet.of_files(own, model.task)
     else:
         raise UserError("no test set is named", remedy="Give --data and --split, or your own file; see --help.")
-    scores = measure(model, test)
+    scores = measure(model, test, by_label)
     if args.json:
         print(json.dumps([score.to_json() for score in scores], indent=2))
         return

@@ -70,10 +70,12 @@ def test_from_a_table_to_labels(reviews, tmp_path, monkeypatch, capsys):
     assert set(answers[0].split()) <= {"positive", "negative"} and answers[0].count("\n") == 2
 
     capsys.readouterr()
-    run(classify_text, "evaluate", home, "--test", reviews, "--json")
+    run(classify_text, "evaluate", home, "--test", reviews, "--json", "--by-label")
     scores = {each["name"]: each["value"] for each in json.loads(capsys.readouterr().out)}
     written = json.loads((home / "1" / "assets.extra" / "scores.json").read_text())["scores"]
-    assert scores == {each["name"]: each["value"] for each in written}
+    assert scores.keys() - {each["name"] for each in written} == {"F1 of negative", "F1 of positive"}
+    assert all(scores[each["name"]] == each["value"] for each in written)
+    assert "calibration error" in scores
 
 
 def test_one_goes_on_from_another(reviews, tmp_path, monkeypatch, capsys):

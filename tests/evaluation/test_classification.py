@@ -13,6 +13,7 @@ from zoo.evaluation.classification import (
     calibration_error,
     confusion,
     f1,
+    f1_by_label,
     macro_f1,
     matthews,
     multi_label_f1,
@@ -66,6 +67,15 @@ def test_right_answers_are_100(rule):
 def test_matthews_of_one_class_is_0_and_of_wrong_answers_negative():
     assert matthews(["a"] * 4, ["a", "b"] * 2).value == 0.0
     assert matthews(["b", "a"] * 2, ["a", "b"] * 2).value == pytest.approx(-100.0)
+
+
+def test_f1_by_label_is_that_of_each_label():
+    found = f1_by_label([{label} for label in ANSWERS], [{label} for label in REFERENCES])
+    expected = {label: f1(ANSWERS, REFERENCES, label) for label in sorted({*ANSWERS, *REFERENCES})}
+    assert list(found) == list(expected)
+    for label, one in expected.items():
+        assert (found[label].name, found[label].value) == (one.name, one.value)
+        assert found[label].interval == one.interval
 
 
 def test_calibration_by_hand():

@@ -361,3 +361,28 @@ def test_scores_of_known_answers():
     assert (found["in-scope accuracy"], found["out-of-scope recall"]) == (50.0, 50.0)
     task = made("classify_text", ("x", "y"), data={"multi_label": True})
     assert task.score([["x"], ["x", "y"]], ["x", ["y"]])[0].value == pytest.approx(80.0)
+
+
+def test_scores_of_probabilities_and_by_label():
+    def more(task, labels, probabilities, references):
+        rows = [{"label": label, "score": score} for label, score in zip(labels, probabilities, strict=True)]
+        return {s.name: s.value for s in task.more_scores(rows, references)}
+
+    task = made("classify_text", LABELS)
+    answers, references = ["good", "good", "bad", "bad"], ["good", " bad", "bad", "bad"]
+    assert more(task, answers, [0.75] * 4, references) == {"calibration error": pytest.approx(0.0)}
+    assert more(task, answers, [1.0] * 4, references) == {"calibration error": pytest.approx(25.0)}
+    by_label = {s.name: s.value for s in task.scores_by_label(answers, references)}
+    assert by_label == {"F1 of bad": pytest.approx(80.0), "F1 of good": pytest.approx(200 / 3)}
+    decoding = {"reject_label": "other", "reject_below": 0.5}
+    task = made("classify_text", LABELS, decoding=decoding)
+    found = more(task, ["good", "other", "bad"], [0.9, 0.4, 0.6], ["good", "other", "other"])
+    assert found == {"out-of-scope AUROC": 100.0}
+    shares = [[0.1, 0.9], [0.6, 0.4], [0.35, 0.65]]
+    (line,) = task.advice(lambda signature: [{"probabilities": each} for each in shares], ["good", "other", "other"])
+    assert line.startswith("decoding.reject_below 0.6501 is best on these rows: in-scope accuracy 100.00 ")
+    assert task.advice(lambda signature: [], ["good"]) == []
+    task = made("classify_text", ("x", "y"), data={"multi_label": True})
+    assert task.more_scores([], []) == []
+    found = {s.name: s.value for s in task.scores_by_label([["x"], ["x", "y"]], ["x", ["y"]])}
+    assert found == {"F1 of x": pytest.approx(200 / 3), "F1 of y": 100.0}

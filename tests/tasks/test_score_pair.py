@@ -62,6 +62,7 @@ def test_signatures_are_frozen():
 
 
 def test_scores_of_known_answers():
-    pearson, spearman = made("score_pair", **SCALE).score([1.0, 1.5, 3.0], ["1", "2", "3"])
+    pearson, spearman, error = made("score_pair", **SCALE).score([1.0, 1.5, 3.0], ["1", "2", "3"])
     assert pearson.value == pytest.approx(100 * np.corrcoef([1, 1.5, 3], [1, 2, 3])[0, 1])
     assert spearman.value == pytest.approx(100.0)
+    assert error.value == pytest.approx(0.25 / 3)

@@ -143,7 +143,11 @@ def test_scores_of_known_answers():
     assert task.score([right], [reference])[0].value == 100.0
     f1, precision, recall = task.score([right[:1]], [reference])
     assert (f1.value, precision.value, recall.value) == pytest.approx((200 / 3, 100.0, 50.0))
+    by_label = task.scores_by_label([right[:1]], [reference])
+    assert [(s.name, s.value) for s in by_label] == [("F1 of x", 100.0), ("F1 of y", 0.0)]
     parts = made("tag", ("NOUN", "VERB"))
     reference = parts.reference({"words": ["Ann", "ran"], "tags": ["NOUN", "VERB"]})
     found = [Entity("Ann", "NOUN", 0, 3, 0.9), Entity("ran", "NOUN", 4, 7, 0.9)]
     assert [(s.name, s.value) for s in parts.score([found], [reference])] == [("accuracy", 50.0)]
+    by_label = [(s.name, s.value) for s in parts.scores_by_label([found], [reference])]
+    assert by_label == [("F1 of NOUN", pytest.approx(200 / 3)), ("F1 of VERB", 0.0)]

@@ -58,6 +58,17 @@ def multi_label_f1(
     return _f1(f"{average} F1", answers, references, average, f"f1|{average}|multi-label")
 
 
+def f1_by_label(answers: Sequence[Collection[str]], references: Sequence[Collection[str]]) -> dict[str, Score]:
+    """F1 of each label, sorted by label; arguments as for `multi_label_f1`."""
+    check_rows(answers, references)
+    labels = _labels([*answers, *references])
+    sums = _sums(_flags(answers, labels), _flags(references, labels))
+    return {
+        label: summed(f"F1 of {label}", sums[:, :, [place]], _micro, f"f1|label:{label}")
+        for place, label in enumerate(labels)
+    }
+
+
 def matthews(answers: Sequence[str], references: Sequence[str]) -> Score:
     """Matthews' correlation of answers and references, -100 to 100 (Gorodkin, 2004, for more than two classes).
 

@@ -75,10 +75,17 @@ class TestSet:
         return cls(name, [task.raw(row) for row in rows], [task.reference(row) for row in rows])
 
 
-def measure(model: Loaded, test: TestSet) -> list[Score]:
-    """The task's scores of the model's answers; with tokenized references, first the BLEU that papers report."""
-    answers = model(test.raws)
-    scores = model.task.score(answers, test.references)
+def measure(model: Loaded, test: TestSet, by_label: bool = False) -> list[Score]:
+    """The task's scores of the model's answers; with tokenized references, first the BLEU that papers report.
+
+    Args:
+        by_label: those of each label are added.
+    """
+    task, rows = model.task, list(model.rows(model.task.asked, test.raws))
+    answers = [task.answer(row) for row in rows]
+    scores = [*task.score(answers, test.references), *task.more_scores(rows, test.references)]
+    if by_label:
+        scores += task.scores_by_label(answers, test.references)
     if test.tokenized:
         scores.insert(0, tokenized_bleu(answers, test.tokenized, test.language))
     return scores

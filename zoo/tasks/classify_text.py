@@ -6,10 +6,10 @@ teacher, gives to the text. A small model that learns from them is distilled fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -270,10 +270,52 @@ class ClassifyText(TextEncoder):
         found = [score(answers, expected) for score in (scores.accuracy, scores.macro_f1, scores.matthews)]
         if self.recipe.data.positive:
             found.append(scores.f1(answers, expected, self.recipe.data.positive))
-        if 0 < sum(each == self._rejected for each in expected) < len(expected):
+        if self._has_both_kinds(expected):
             # Answers are decided already: every one is sure, and the area under a curve says nothing.
             found += scores.out_of_scope(answers, expected, [1.0] * len(answers), self._rejected)[:2]
         return found
+
+    def more_scores(self, rows: Sequence[Mapping[str, Any]], references: Sequence[Any]) -> list[Any]:
+        """Of one label: how far its probability lies from the share of right answers, unless some are rejected for it;
+        with rows out of scope, how well it tells them.
+        """
+        from zoo.evaluation import classification as scores
+
+        if self.multi_label:
+            return []
+        answers, sure = [row["label"] for row in rows], [row["score"] for row in rows]
+        expected = [self.labels_in(each) for each in references]
+        decided = self.recipe.decoding.reject_below > 0
+        found = [] if decided else [scores.calibration_error(answers, expected, sure)]
+        if self._has_both_kinds(expected):
+            found += scores.out_of_scope(answers, expected, sure, self._rejected)[2:]
+        return found
+
+    def advice(self, ask: Callable[[str], Iterable[Mapping[str, Any]]], references: Sequence[Any]) -> list[str]:
+        """The best reject_below, where there are rows in scope and out of it."""
+        from zoo.evaluation.classification import best_threshold, out_of_scope
+
+        expected = [self.labels_in(each) for each in references]
+        if self.multi_label or not self._has_both_kinds(expected):
+            return []
+        shares = np.array([row["probabilities"] for row in ask("probabilities")])
+        answers, sure = [self.labels.names[best] for best in shares.argmax(axis=1)], shares.max(axis=1)
+        exact = best_threshold(answers, expected, sure, self._rejected)
+        threshold = min(ceil(exact * 1e4) / 1e4, 1.0)  # four digits are enough, and 1 the most that there is
+        inside, outside, _ = out_of_scope(answers, expected, sure, self._rejected, threshold)
+        return [f"decoding.reject_below {threshold:g} is best on these rows: {inside}, {outside}"]
+
+    def _has_both_kinds(self, expected: Sequence[Any]) -> bool:
+        """Whether some rows are out of scope, and some are in it."""
+        return 0 < sum(each == self._rejected for each in expected) < len(expected)
+
+    def scores_by_label(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
+        """F1 of each label."""
+        from zoo.evaluation.classification import f1_by_label
+
+        expected = [self.labels_in(each) for each in references]
+        sides = (answers, expected) if self.multi_label else ([{each} for each in side] for side in (answers, expected))
+        return [*f1_by_label(*sides).values()]
 
     def signatures(self) -> dict[str, Signature]:
         given = dict.fromkeys(self.inputs(), "string [B]")

@@ -104,11 +104,11 @@ class ScorePair(TextEncoder):
         return float(row["score"])
 
     def score(self, answers: Sequence[float], references: Sequence[Any]) -> list[Any]:
-        """Pearson's correlation (which selects) and Spearman's."""
-        from zoo.evaluation.similarity import pearson, spearman
+        """Pearson's correlation (which selects) and Spearman's; the mean squared error, on the scale of the data."""
+        from zoo.evaluation.similarity import mean_squared_error, pearson, spearman
 
         expected = [self.number_in(each) for each in references]
-        return [pearson(answers, expected), spearman(answers, expected)]
+        return [score(answers, expected) for score in (pearson, spearman, mean_squared_error)]
 
     def signatures(self) -> dict[str, Signature]:
         return {

@@ -146,11 +146,29 @@ class Tag(TextEncoder):
         from zoo.evaluation.classification import accuracy
         from zoo.evaluation.tagging import entity_scores
 
+        tags, expected = self._sides(answers, references)
+        return entity_scores(tags, expected) if self._marked else [accuracy(*_flat(tags, expected))]
+
+    def scores_by_label(self, answers: Sequence[Sequence[Entity]], references: Sequence[Any]) -> list[Any]:
+        """F1 of the entities of each label; of tags that mark no entities that of each tag."""
+        from zoo.evaluation import classification, tagging
+
+        tags, expected = self._sides(answers, references)
+        if self._marked:
+            return [*tagging.f1_by_label(tags, expected).values()]
+        given, right = ([{tag} for tag in side] for side in _flat(tags, expected))
+        return [*classification.f1_by_label(given, right).values()]
+
+    @property
+    def _marked(self) -> bool:
+        """Whether the tags mark entities."""
+        return any(name.startswith("B-") for name in self.labels.names)
+
+    @staticmethod
+    def _sides(answers: Sequence[Sequence[Entity]], references: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The tags of the words of each sentence: those answered, and the right ones."""
         tags = [tags_of(words, found) for found, (words, _) in zip(answers, references, strict=True)]
-        expected = [tags for _, tags in references]
-        if any(name.startswith("B-") for name in self.labels.names):
-            return entity_scores(tags, expected)
-        return [accuracy([tag.removeprefix("B-") for row in tags for tag in row], [*chain.from_iterable(expected)])]
+        return tags, [tags for _, tags in references]
 
     def signatures(self) -> dict[str, Signature]:
         entities = {
@@ -171,6 +189,11 @@ class Tag(TextEncoder):
                 "every word with its tag",
             ),
         }
+
+
+def _flat(tags: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Tags that mark no entities, of all sentences in a row: those answered, and the right ones."""
+    return [tag.removeprefix("B-") for row in tags for tag in row], [*chain.from_iterable(expected)]
 
 
 def tags_of(words: Sequence[str], entities: Sequence[Entity]) -> list[str]:

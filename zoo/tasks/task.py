@@ -171,6 +171,18 @@ class Task(ABC):
     def score(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
         """The field's scores, the one that selects first (`zoo.evaluation`)."""
 
+    def more_scores(self, rows: Sequence[Mapping[str, Any]], references: Sequence[Any]) -> list[Any]:
+        """Scores of an exported model that take more of its outputs than `answer` keeps, such as probabilities.
+
+        Args:
+            rows: of the outputs of the signature asked, as `answer` takes them.
+        """
+        return []
+
+    def scores_by_label(self, answers: Sequence[Any], references: Sequence[Any]) -> list[Any]:
+        """A score for each label; none where a task has no labels."""
+        return []
+
     def advice(self, ask: Callable[[str], Iterable[Mapping[str, Any]]], references: Sequence[Any]) -> list[str]:
         """Lines for the user: what a scored set says of the recipe's choices, such as a better threshold.
 
