@@ -98,8 +98,15 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         recipes.write(self.recipe, path)
 
-    def prepare(self, preprocessors: dict[str, Any] | None = None) -> tuple[Prepared, Prepared]:
-        """Preprocessors loaded, taken over or learned, then the training and validation rows as arrays."""
+    def prepare(
+        self, preprocessors: dict[str, Any] | None = None, teacher: Start | None = None
+    ) -> tuple[Prepared, Prepared]:
+        """Preprocessors loaded, taken over or learned, then the training and validation rows as arrays.
+
+        Args:
+            preprocessors: of what the training begins from.
+            teacher: whose answers to the training examples are learned; they are kept in the run's folder.
+        """
         folder, data = self.folder / "preprocessor", self.recipe.data
         tables = [open_part(data, part, self.task.columns) for part in ("train", "validation")]
         if folder.is_dir():
@@ -114,6 +121,8 @@ class Run:
             self.task.save(draft)
             draft.rename(folder)
         self.task.check()
+        if teacher is not None:
+            tables[0] = self.task.taught(tables[0], teacher, self.folder / "teacher")
         parts = [self._prepare(part, table) for part, table in zip(("train", "validation"), tables, strict=True)]
         for part, rows in zip(("train", "validation"), parts, strict=True):
             dropped = "".join(f"; {count:,} left out: {reason}" for reason, count in rows.dropped.items())

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from zoo import recipe as recipes
@@ -17,6 +18,33 @@ from zoo.progress import say, track
 from zoo.run import Run, Start, environment, only_one
 
 SCORED_ROWS = 2000  # of the validation set, at most, when a score selects
+
+
+def starting_point(path: str) -> Start:
+    """Weights and preprocessors of a run, or of the newest version of a model home (which takes TensorFlow).
+
+    Raises: UserError where the path is neither.
+    """
+    if (Path(path) / "recipe.toml").is_file():
+        return Start.of(Run.open(path))
+    from zoo.export.loaded import load
+
+    model = load(path)
+    return Start(model.recipe, model.task.preprocessors, model.weights)
+
+
+def teacher_of(run: Run) -> Start | None:
+    """The model whose answers the recipe wants to be learned; None where it names none.
+
+    Raises: UserError where it is missing.
+    """
+    path = getattr(run.recipe.training, "teacher", "")
+    if not path:
+        return None
+    try:
+        return starting_point(path)
+    except UserError as error:
+        raise UserError(error.problem, where=f"[training] teacher: {error.where}", remedy=error.remedy) from error
 
 
 def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any] = ()) -> dict[str, float]:
@@ -35,6 +63,7 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
     """
     from zoo.training import devices
 
+    teacher = teacher_of(run)
     run.claim()
     with only_one(run.folder):
         choices = run.recipe.training
@@ -44,7 +73,7 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
             seed=choices.seed,
             devices=choices.devices,
         )
-        session = Session(run, start_from)
+        session = Session(run, start_from, teacher)
         session.run_loop(callbacks)
         return session.logs
 
@@ -52,13 +81,13 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
 class Session:
     """One process's part in the training of a run."""
 
-    def __init__(self, run: Run, start_from: Start | None) -> None:
+    def __init__(self, run: Run, start_from: Start | None, teacher: Start | None = None) -> None:
         from zoo.training import devices, schedules
         from zoo.training.log import Log
         from zoo.training.optimizer import build_optimizer
 
         self.run, self.task, self.choices = run, run.task, run.recipe.training
-        self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None)
+        self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None, teacher)
         choices = self.choices
         self.plan = Plan(self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices)
         self.every = choices.evaluate_every or self.plan.updates

@@ -41,7 +41,7 @@ def check_files(args: Namespace, task: str) -> None:
 
 def train_run(args: Namespace, task: str) -> None:
     """Trains, or goes on with, the run of a recipe or of the user's own files."""
-    from zoo.train import train
+    from zoo.train import starting_point, train
 
     start = starting_point(args.start_from) if args.start_from else None
     schema = find(task).schema()
@@ -164,16 +164,6 @@ def with_model_of(recipe: Recipe, start: Start, overrides: Sequence[str] = ()) -
     sections = {**recipe.sections, "model": type(ours).from_fields(changes)}
     sections["preprocessing"] = replace(recipe.preprocessing, **asdict(start.recipe.preprocessing))
     return replace(recipe, sections=sections)
-
-
-def starting_point(path: str) -> Start:
-    """Weights and preprocessors of a run, for --from; of a model home, those of its newest version."""
-    if (Path(path) / "recipe.toml").is_file():
-        return Start.of(Run.open(path))
-    from zoo.export.loaded import load
-
-    model = load(path)
-    return Start(model.recipe, model.task.preprocessors, model.weights)
 
 
 def export_run(args: Namespace) -> None:

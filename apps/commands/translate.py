@@ -26,9 +26,9 @@ def check_files(args: Namespace) -> None:
 def train_run(args: Namespace) -> None:
     """Trains, or goes on with, the run of a recipe or of the user's own files."""
     from zoo.tasks.translate import check_languages
-    from zoo.train import train
+    from zoo.train import starting_point, train
 
-    start = task.starting_point(args.start_from) if args.start_from else None
+    start = starting_point(args.start_from) if args.start_from else None
     own = args.source or args.target
     recipe = own_recipe(args, start) if own else read_recipe(args, "translate", _schema())
     check_languages(recipe)

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from apps.commands.task import starting_point
 from tests.arrays import scatter
 from zoo.export.seq2seq_weights import layout, undo_layout
 from zoo.models.seq2seq import PRESETS, Config, Seq2Seq, example_inputs
+from zoo.train import starting_point
 from zoo.training.checkpoints import restore_weights
 
 

@@ -1,7 +1,8 @@
 """Classify text: a text, or a pair of texts, in; the name of its class out, or the names of all that apply.
 
 In JSON lines the label may also be a table, { "spam": 0.9, "ham": 0.1 }: the probabilities that a larger model, the
-teacher, gives to the text. A small model that learns from them is distilled from it (Hinton et al., 2015).
+teacher, gives to the text. A small model that learns from them is distilled from it (Hinton et al., 2015). With
+training.teacher the teacher is asked before the training (`zoo.tasks.distillation`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zoo.data.phrases import Phrases
 from zoo.data.plan import Shape
+from zoo.data.readers import open_table
+from zoo.data.tables import Table
 from zoo.errors import UserError, nearest
 from zoo.recipe import Recipe, Schema, option
+from zoo.tasks.distillation import TOLD, Taught, Teacher
 from zoo.tasks.task import Signature
 from zoo.tasks.text_encoder import LabelledData, TextEncoder, sigmoid, softmax
 from zoo.training.fine_tuning import FineTuning
@@ -28,6 +34,11 @@ ONE = (
     *(("decoding", "reject_below"), ("decoding", "reject_label")),
 )
 SEVERAL = (("data", "separator"), ("decoding", "threshold"))
+# What is read with a teacher alone.
+TAUGHT = (
+    *(("data", "unlabelled"), ("data", "phrases")),
+    *(("training", "temperature"), ("training", "label_weight")),
+)
 EVEN = 0.5  # probability from which a label that a teacher told is scored as one
 
 
@@ -38,6 +49,10 @@ class Data(LabelledData):
     multi_label: bool = option(False, "any number of labels a text, instead of exactly one")
     positive: str = option("", "one label: the class whose F1 is scored too")
     separator: str = option(",", "several labels: what stands between them, where they are not a list (JSON lines)")
+    unlabelled: str | dict[str, str] = option(
+        "", "with a teacher: texts without labels, of which is learned what it says; a table, or a file for each column"
+    )
+    phrases: int = option(0, "with a teacher: stretches of words cut out of each training text, learned too", low=0)
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,11 @@ class Training(FineTuning):
     label_smoothing: float = option(0.0, "one label: probability that is spread over all", low=0.0, high=0.9)
     class_weights: str | dict[str, float] = option(
         "none", 'how often an example of each label counts: none, "balanced" by the training data, or a table by label'
+    )
+    teacher: str = option("", "a run or model home, larger and for the same labels, whose probabilities are learned")
+    temperature: float = option(2.0, "with a teacher: both logits are divided by it", low=0.1, high=100.0)
+    label_weight: float = option(
+        0.1, "with a teacher: weight of the label beside what the teacher says, which has the rest", low=0.0, high=1.0
     )
 
     def __post_init__(self) -> None:
@@ -102,17 +122,25 @@ class ClassifyText(TextEncoder):
                 remedy="With several labels give a table: how often a yes counts.",
             )  # fmt: skip
         self._refuse_unread()
+        if pairs and recipe.data.phrases:
+            raise UserError("phrases are cut out of single texts, and these are pairs", where="[data] phrases")
+        self._says = ""  # fingerprint of what a teacher says of the training texts
 
     def _refuse_unread(self) -> None:
-        """Raises UserError for a field that is set and that nothing reads with so many labels a text."""
-        for section, name in ONE if self.multi_label else SEVERAL:
+        """Raises UserError for a field that is set and that nothing reads with so many labels, or without a teacher."""
+        remedy = f"Leave it out, or set data.multi_label = {str(not self.multi_label).lower()}."
+        if self.multi_label:
+            self._refuse(ONE, "it is for one label a text", remedy)
+        else:
+            self._refuse(SEVERAL, "it is for several labels a text", remedy)
+        if not self.recipe.training.teacher:
+            self._refuse(TAUGHT, "it is for a training with a teacher", "Leave it out, or name a training.teacher.")
+
+    def _refuse(self, names: Sequence[tuple[str, str]], problem: str, remedy: str) -> None:
+        for section, name in names:
             choices = getattr(self.recipe, section)
             if getattr(choices, name) != type(choices).__dataclass_fields__[name].default:
-                raise UserError(
-                    f"it is for {'one label' if self.multi_label else 'several labels'} a text",
-                    where=f"[{section}] {name}",
-                    remedy=f"Leave it out, or set data.multi_label = {str(not self.multi_label).lower()}.",
-                )
+                raise UserError(problem, where=f"[{section}] {name}", remedy=remedy)
 
     # Labels, from the column to arrays.
 
@@ -162,13 +190,14 @@ class ClassifyText(TextEncoder):
     @property
     def fingerprint(self) -> str:
         data = self.recipe.data
-        return f"{super().fingerprint} {(data.multi_label, data.separator, self._rejected)}"
+        return f"{super().fingerprint} {(data.multi_label, data.separator, self._rejected)} {self._says}".rstrip()
 
     def targets(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """labels int32 [n], with the share of each: float32 [n]."""
+        """labels int32 [n], with the share of each: float32 [n]; told float32 [C], where a teacher was asked."""
         shares = self.names(values)
         ids = [self.labels.index(name) for name in shares]
-        return {"labels": np.array(ids, np.int32), "shares": np.array([*shares.values()], np.float32)}
+        told = {TOLD: values[TOLD]} if TOLD in values else {}
+        return {"labels": np.array(ids, np.int32), "shares": np.array([*shares.values()], np.float32), **told}
 
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         if not self.multi_label and not len(row["labels"]):
@@ -176,11 +205,25 @@ class ClassifyText(TextEncoder):
         return super().keep(values, row)
 
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
-        """targets float32 [B, C]: 1 for a label, a probability where a teacher told it."""
-        targets = np.zeros((shape.rows, self.labels.size), np.float32)
+        """targets float32 [B, C]: 1 for a label, a probability where a teacher told it; with a teacher, told [B, C]."""
+        names = ("targets", TOLD) if self.recipe.training.teacher else ("targets",)
+        found = {name: np.zeros((shape.rows, self.labels.size), np.float32) for name in names}
         for index, row in enumerate(rows):
-            targets[index, row["labels"]] = row["shares"]
-        return {"targets": targets}
+            found["targets"][index, row["labels"]] = row["shares"]
+            if TOLD in row:  # validation is scored by its labels
+                found[TOLD][index] = row[TOLD]
+        return found
+
+    def taught(self, table: Table, teacher: Any, folder: Path) -> Table:
+        """The training examples, and the texts without labels, with what the teacher says of each."""
+        choices, data = self.recipe.training, self.recipe.data
+        named = {} if isinstance(data.unlabelled, dict) else data.columns  # a file for each column has the task's name
+        columns = {name: named.get(name, name) for name in self.inputs()}
+        more = [open_table(data.unlabelled, columns)] if data.unlabelled else []
+        more += [Phrases(table, self.inputs()[0], data.phrases)] if data.phrases else []
+        found = Taught(self, table, more, Teacher(teacher, self), folder, choices.temperature)
+        self._says = f"{found.fingerprint} {choices.temperature}"
+        return found
 
     # What is minimised.
 
@@ -219,17 +262,23 @@ class ClassifyText(TextEncoder):
 
         from zoo.training.losses import binary_cross_entropy, soft_cross_entropy
 
-        logits, targets, real = model(self.inputs_of(batch), training=training), batch["targets"], batch["real"]
+        choices, rows = self.recipe.training, ops.cast(batch["real"], "float32")
+        logits = ops.cast(model(self.inputs_of(batch), training=training), "float32")
         weights = ops.convert_to_tensor(self.class_weights)
-        rows = ops.cast(real, "float32")
-        if self.multi_label:
-            loss = binary_cross_entropy(logits, targets, real, weights)
-            count = ops.sum(rows) * self.labels.size
-        else:
-            each = ops.matmul(targets, weights)
-            smoothing = self.recipe.training.label_smoothing if training else 0.0
-            loss = soft_cross_entropy(logits, targets, real, smoothing, each)
-            count = ops.sum(rows * each)
+        each = 1.0 if self.multi_label else ops.matmul(batch["targets"], weights)
+
+        def loss_of(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+            if self.multi_label:
+                return binary_cross_entropy(logits, targets, batch["real"], weights)
+            return soft_cross_entropy(logits, targets, batch["real"], smoothing, each)
+
+        loss = loss_of(logits, batch["targets"], choices.label_smoothing if training else 0.0)
+        if training and choices.teacher:
+            # Gradients of the soft part are smaller by T squared, which is made up for (Hinton et al., section 2).
+            heat = choices.temperature
+            told = heat * heat * loss_of(logits / heat, batch[TOLD])
+            loss = choices.label_weight * loss + (1.0 - choices.label_weight) * told
+        count = ops.sum(rows * each) * (self.labels.size if self.multi_label else 1)
         return {"loss": loss, "count": count, "tokens": ops.sum(ops.cast(batch["mask"], "float32"))}
 
     # Answers.

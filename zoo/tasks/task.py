@@ -94,6 +94,18 @@ class Task(ABC):
         """The examples as `encode` is to have them, once the preprocessors are there: by default as they are."""
         return table
 
+    def taught(self, table: Table, teacher: Any, folder: Path) -> Table:
+        """The training examples with what a teacher says of each; of tasks whose [training] names a `teacher`.
+
+        Args:
+            table: the examples.
+            teacher: `recipe`, `preprocessors` and `weights` of it (`zoo.run.Start`).
+            folder: where its answers are kept, and found on a resume.
+
+        Raises: UserError where it is a teacher of something else.
+        """
+        raise NotImplementedError(f"{self.name} has no teachers")
+
     @abstractmethod
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
         """Raw values to arrays, once, when data is prepared; deterministic and picklable.
