@@ -65,6 +65,14 @@ def test_what_stands_behind_the_bound_is_not_looked_at(plain):
     assert plain.graph.limits["context_pieces"] == 60
 
 
+def test_what_stands_behind_the_bounds_is_not_even_made_into_pieces(plain, monkeypatch):
+    module, made = plain.graph.module, []
+    tokenize = module.text.tokenize
+    monkeypatch.setattr(module.text, "tokenize", lambda *given: made.append(tokenize(*given)) or made[-1])
+    module.n_best.python_function(tf.constant(["film " * 900]), tf.constant(["film " * 9000]))
+    assert [ids.row_lengths().numpy().tolist() for ids, _, _ in made] == [[4], [60]]
+
+
 def test_no_answer_is_told_where_it_is_likelier(plain):
     raws = [(QUESTION, text(seed, 20 + seed)) for seed in range(12)]
     scores = ask(plain, "serving_default", *raws)["score"]

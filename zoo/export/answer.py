@@ -78,8 +78,8 @@ class _Reader(TextEncoderModule):
         """answers, starts, ends, scores [B, N]."""
         # The text that offsets count the characters of.
         context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
-        asked, _, _ = self.text.tokenize(question)
-        pieces, starts, ends = self.text.tokenize(context)
+        asked, _, _ = self.text.tokenize(question, self.data.max_question)
+        pieces, starts, ends = self.text.tokenize(context, self.data.max_context)
         lengths = tf.minimum(_lengths(asked), self.data.max_question)
         counts = tf.minimum(_lengths(pieces), self.data.max_context)
         windows = self._windows(lengths, counts)
