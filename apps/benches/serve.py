@@ -116,10 +116,18 @@ def _cell(running: Bench, transport: str, clients: int, sides: dict[str, str], a
     for this in rounds:
         for side in sides:
             replies = this[side].pop("replies")
+            this[side]["tokens_a_second"] = total_tokens(replies, running.made["tokens"]) / this[side]["seconds"]
             this[side]["rows_a_second"] = this[side]["requests_a_second"] * args.rows
             this[side] |= {"wrong": 0} if side == "floor" else running.judge(transport, replies)
             broken += broken_load(f"{side}, {transport}, {clients} clients", this[side])
     return {"transport": transport, "clients": clients, "rounds": rounds, "ratios": _ratios(rounds), "broken": broken}
+
+
+def total_tokens(replies: list[dict[str, int]], tokens: list[int]) -> int:
+    """Tokens of all requests that were answered; 0 where the model does not tell them."""
+    if not tokens:
+        return 0
+    return sum(sum(each.values()) * number for each, number in zip(replies, tokens, strict=True))
 
 
 def broken_load(where: str, report: dict[str, Any]) -> list[str]:
@@ -159,7 +167,7 @@ def show(result: dict[str, Any]) -> None:
         cells = [cell for cell in result["cells"] if cell["transport"] == transport]
         table = Table(title=f"{result['model']} over {transport}, {result['rows']} rows a request; milliseconds")
         names = list(cells[0]["ratios"])
-        for column in ("clients", "requests/s", "rows/s", "p50", "p95", "p99", "failed", "wrong", *names):
+        for column in ("clients", "requests/s", "rows/s", "tokens/s", "p50", "p95", "p99", "failed", "wrong", *names):
             table.add_column(column, justify="right")
         for cell in cells:
             table.add_row(*_row(cell, names))
@@ -170,6 +178,7 @@ def show(result: dict[str, Any]) -> None:
         f"{result['processor']}, {result['cores']} cores; {loop}; {result['rounds']} rounds of {result['seconds']:g} s"
     )
     print(f"memory of the server: {memory['before_mb']:.0f} MB before, {memory['after_mb']:.0f} MB after")
+    print("tokens: real ones of source and target, where a signature of the model counts them; else 0")
     print("ratios: median (lowest to highest of the rounds); all figures are medians of the rounds")
     for text in result["broken"]:
         print(f"BROKEN: {text}")
@@ -190,5 +199,6 @@ def _row(cell: dict[str, Any], names: list[str]) -> list[str]:
         return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
     counts = [str(sum(each[key] for each in ours)) for key in ("failed", "wrong")]
-    speeds = [median(key) for key in ("requests_a_second", "rows_a_second", "p50_ms", "p95_ms", "p99_ms")]
+    speeds = [median(key) for key in ("requests_a_second", "rows_a_second", "tokens_a_second")]
+    speeds += [median(key) for key in ("p50_ms", "p95_ms", "p99_ms")]
     return [str(cell["clients"]), *speeds, *counts, *map(ratio, names)]

@@ -4,20 +4,24 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
+import grpc
 import pytest
 
 from apps.bench import main
 from apps.benches import serve_fuzz
+from apps.benches.serve import total_tokens
 from apps.benches.serve_bare import Bare, Judge, batches, rest_answer, same
 from apps.benches.serve_cases import GOOD, KINDS, Case, post
-from apps.benches.serve_fuzz import broken, send
+from apps.benches.serve_cases_grpc import CALLS, FRAMES, Call
+from apps.benches.serve_fuzz import broken, call, send
 from apps.benches.serve_load import load
 from apps.benches.serve_process import save_trivial
 
@@ -65,6 +69,7 @@ def test_serve_measures_beside_the_floor_and_compares_answers(capsys: pytest.Cap
         for this in cell["rounds"]:
             assert this.keys() == sides
             assert this["zoo"]["answered"] == this["zoo"]["right"] > 0 and this["floor"]["failed"] == 0
+            assert this["zoo"]["tokens_a_second"] == 0  # nobody counts them
             assert 0 < this["zoo"]["p50_ms"] <= this["zoo"]["p95_ms"] <= this["zoo"]["p99_ms"] <= this["zoo"]["max_ms"]
         assert cell["ratios"].keys() == {f"p50 to {side}" for side in sides - {"zoo"}} | {"p99 to p50"}
         assert all(len(values) == 2 for values in cell["ratios"].values())
@@ -103,11 +108,13 @@ def test_soak_goes_through_its_loads(capsys: pytest.CaptureFixture[str]) -> None
 def test_fuzz_sends_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     code, report = ran(capsys, "fuzz", "--requests", "200")
     assert code == 0 and report["broken"] == []
-    assert report["kinds"].keys() == KINDS.keys()
+    assert report["kinds"].keys() == {*KINDS, *CALLS, *FRAMES}
     assert sum(sum(each.values()) for each in report["kinds"].values()) == report["requests"] == 200
     assert (report["crashes"], report["hangs"], report["fives"], report["wrong"]) == (0, 0, 0, 0)
     assert report["kinds"]["truncated"].keys() == {"400"} and report["kinds"]["wrong_content_type"].keys() == {"200"}
     assert report["kinds"]["oversized"]["413"] > 0
+    assert report["kinds"]["grpc_truncated"].keys() <= {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND"}
+    assert report["kinds"]["grpc_broken_frames"].keys() <= {"closed", "left"}
 
 
 @asynccontextmanager
@@ -173,6 +180,28 @@ def test_wrong_answers_are_told_from_right_ones(tmp_path: Path) -> None:
     assert found["differences"][0] == "{'y': [1.5]} was expected, {'y': [3.5]} came 2 times"
 
 
+def test_tokens_are_counted_where_the_model_tells(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Letters(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def upper(self, text: Any) -> dict[str, Any]:
+            return {"text": tf.strings.upper(text)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def attention(self, text: Any) -> dict[str, Any]:
+            return {"source_count": tf.strings.length(text), "target_count": tf.ones_like(text, tf.int32)}
+
+    module = Letters()
+    signatures = {"serving_default": module.upper, "attention": module.attention}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    model = Bare(str(tmp_path), "serving_default")
+    asked = batches([{"text": "abc"}, {"text": "d"}, {"text": ""}], 2, model.types)
+    assert model.tokens(asked) == [4 + 2, 1]
+    assert total_tokens([{"x": 2, "y": 1}, {"x": 4}], model.tokens(asked)) == 3 * 6 + 4
+    assert total_tokens([{"x": 2}], []) == 0
+
+
 def test_what_is_the_same() -> None:
     assert same([{"a": 1.0, "b": "x"}], [{"a": 1.000001, "b": "x"}]) and same(float("nan"), float("nan"))
     for other in (1.001, "1.0", None, [1.0]):
@@ -202,10 +231,39 @@ def test_the_fuzz_sees_fives_hangs_and_growth(monkeypatch: pytest.MonkeyPatch) -
     assert broken({**fine, "growth_mb": 200.0}) == ["the server's memory grew by 200 MB"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_wild_requests_are_the_same_for_the_same_seed(kind: str) -> None:
-    def made(seed: int) -> list[Case]:
-        chance = Random(seed)
-        return [KINDS[kind](chance) for _ in range(5)]
+def test_the_fuzz_sees_faults_over_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Faulty(grpc.GenericRpcHandler):
+        def service(self, details: Any) -> Any:
+            def answer(request: bytes, context: Any) -> bytes:
+                if details.method == "/slow":
+                    gate.wait(60)
+                elif details.method == "/wrong":
+                    raise ValueError("oh")
+                return b""
 
-    assert made(3) == made(3) and all(case.parts for case in made(4))
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def made(case: Call) -> str:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            return (await call(channel, case))[0]
+
+    gate = Event()
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[Faulty()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    cases = [Call("/right", b""), Call("/wrong", b""), Call("/slow", b"", 0.1), Call("/slow", b"", 0.1, leaves=True)]
+    assert [asyncio.run(made(each)) for each in cases] == ["OK", "UNKNOWN", "DEADLINE_EXCEEDED", "left"]
+    monkeypatch.setattr(serve_fuzz, "PATIENCE", 0.1)
+    assert asyncio.run(made(Call("/slow", b""))) == "hang"
+    gate.set()
+    server.stop(0)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *CALLS, *FRAMES])
+def test_wild_requests_are_the_same_for_the_same_seed(kind: str) -> None:
+    def made(seed: int) -> list[Case | Call]:
+        chance = Random(seed)
+        return [{**KINDS, **CALLS, **FRAMES}[kind](chance) for _ in range(5)]
+
+    assert made(3) == made(3)
+    assert all(case.method if isinstance(case, Call) else case.parts for case in made(4))

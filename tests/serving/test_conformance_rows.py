@@ -4,8 +4,11 @@ import gzip
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +22,7 @@ from tests.serving.example_models import save_examples
 from tests.serving.small_models import add_warmup
 from tests.serving.test_config import config, label, listed
 from zoo.errors import UserError
+from zoo.serving.client import Client
 from zoo.serving.loader import Loader
 from zoo.serving.models import Models, State, Status
 from zoo.serving.options import Options
@@ -206,6 +210,36 @@ def test_how_many_requests_are_taken_at_once() -> None:
     four_each = 4 * (os.cpu_count() or 1)
     assert (Options().workers(0), Options().workers(7)) == (four_each, 7)
     assert Options(enable_batching=True).workers(0) == max(four_each, 128)  # those that wait for a batch
+
+
+@pytest.mark.parametrize("over", ["REST", "gRPC"])
+def test_no_more_requests_are_worked_on_than_there_are_threads(
+    over: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[int] = []
+    gate, two = Event(), Event()
+    options = Options(grpc_port=0, **{"rest_api_num_threads" if over == "REST" else "grpc_max_threads": 2})
+    with start(home, options=options) as server, ThreadPoolExecutor(4) as clients:
+        with server.models.use("upper") as servable:
+            run = servable.run
+
+        def held(*args: Any, **options: Any) -> Any:
+            inside.append(1)
+            if len(inside) == 2:
+                two.set()
+            gate.wait(60)
+            return run(*args, **options)
+
+        monkeypatch.setattr(servable, "run", held)
+        address = server.url if over == "REST" else f"grpc://127.0.0.1:{server.grpc_port}"
+        with Client(address) as client:
+            client.signature("upper")  # so that nothing but predictions is asked now
+            asked = [clients.submit(client.predict, "upper", ["a"]) for _ in range(4)]
+            assert two.wait(60)
+            time.sleep(0.2)
+            assert len(inside) == 2
+            gate.set()
+            assert [each.result(60) for each in asked] == [{"text": ["A"]}] * 4
 
 
 # ---- the page

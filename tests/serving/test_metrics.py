@@ -1,5 +1,6 @@
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from zoo.serving.status import Code
 
 
 @pytest.fixture
+def began() -> float:
+    """When the test began, by time.monotonic."""
+    return time.monotonic()
+
+
+@pytest.fixture
 def watched(home: Path, tmp_path: Path) -> Iterator[httpx.Client]:
     """A server of one model with a warm-up request, whose metrics are elsewhere than usual."""
     add_warmup(home / "1", [b"x", b"y"])
@@ -27,7 +34,7 @@ def watched(home: Path, tmp_path: Path) -> Iterator[httpx.Client]:
         yield http
 
 
-def test_requests_are_counted_by_servings_names(watched: httpx.Client, home: Path) -> None:
+def test_requests_are_counted_by_servings_names(began: float, watched: httpx.Client, home: Path) -> None:
     for text in ("a", "b"):
         watched.post("/v1/models/upper:predict", json={"instances": [text]})
     watched.post("/v1/models/upper:predict", json={"instances": [1]})
@@ -52,6 +59,8 @@ def test_requests_are_counted_by_servings_names(watched: httpx.Client, home: Pat
     assert f":tensorflow:serving:model_warmup_records_read{{{path}}} 2.0" in lines
     assert f":tensorflow:serving:model_warmup_latency_count{{{path}}} 1.0" in lines
     assert f":tensorflow:cc:saved_model:load_attempt_count{{{path}}} 1.0" in lines
+    (loading,) = (line for line in lines if line.startswith(":tensorflow:cc:saved_model:load_latency{"))
+    assert 1_000 < float(loading.rpartition(" ")[2]) < 1e6 * (time.monotonic() - began)
     assert watched.get(PATH).status_code == 404  # it is elsewhere
 
 

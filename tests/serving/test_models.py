@@ -9,12 +9,13 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.serving.small_models import add_warmup
+from tests.serving.small_models import add_warmup, save_kinds
 from zoo.errors import UserError
 from zoo.serving.models import Models, State, find_homes
 from zoo.serving.servable import Servable
 from zoo.serving.server import RunningServer, start
 from zoo.serving.status import Code, RequestError
+from zoo.serving.tensor_proto import fill
 from zoo.serving.warmup import replay
 
 
@@ -276,7 +277,7 @@ def test_a_servable_says_what_does_not_fit_its_signature(home: Path) -> None:
             ("measured", {"x": text}),
             (
                 "INVALID_ARGUMENT: Signature input alias: text(feed name: measured_text:0) not found in request and no "
-                "default value provided. Inputs expected to be in the request {text}, or default input alias set: {}"
+                "default value provided. Inputs expected to be in the request {x}, or default input alias set: "
             ),
         ),
         (
@@ -291,6 +292,35 @@ def test_a_servable_says_what_does_not_fit_its_signature(home: Path) -> None:
             servable.run(*arguments)
         assert str(caught.value) == complaint
     assert list(servable.run("measured", {"text": text}, ["length"])) == ["length"]
+    servable.close()
+
+
+def test_what_a_request_leaves_out_is_the_signatures_default(tmp_path: Path) -> None:
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = save_kinds(tmp_path / "kinds") / "saved_model.pb"
+    saved = SavedModel.FromString(path.read_bytes())
+    defaults = saved.meta_graphs[0].signature_def["echo"].defaults
+    for name, value in (("a_float32", [0.5, 2.0]), ("a_string", [b"left out"])):
+        fill(defaults[name], np.array(value, np.float32 if name == "a_float32" else object))
+    path.write_bytes(saved.SerializeToString())
+    servable = Servable(path.parent, "kinds", 1)
+    inputs = {
+        name: np.zeros(1, name.removeprefix("a_"))
+        for name in servable.signatures["echo"].inputs
+        if name not in ("a_float32", "a_string")
+    }
+    got = servable.run("echo", inputs)
+    assert got["a_float32"].tolist() == [0.5, 2.0] and got["a_string"].tolist() == [b"left out"]
+    own = {**inputs, "a_float32": np.array([7.0], np.float32)}
+    assert servable.run("echo", own)["a_float32"].tolist() == [7.0]
+    with pytest.raises(RequestError, match=r"alias: a_bool\(.*or default input alias set: a_float32,a_string$"):
+        servable.run("echo", {name: value for name, value in inputs.items() if name != "a_bool"})
+    names = ",".join(sorted(inputs))
+    with pytest.raises(RequestError) as caught:
+        servable.run("echo", {**inputs, "more": inputs["a_bool"]})
+    invalid = f"Inputs contains invalid name. Used request inputs: {names}, request input: {names},more"
+    assert str(caught.value) == f"INVALID_ARGUMENT: {invalid}"
     servable.close()
 
 

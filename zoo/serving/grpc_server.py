@@ -4,11 +4,10 @@ The messages and stubs are those of tensorflow-serving-api; the answers come fro
 here: the way from a request to the version that answers it, deadlines, errors as gRPC's codes, and the port.
 """
 
-import hmac
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import grpc
 
 from zoo.errors import UserError
 from zoo.serving import answers
+from zoo.serving.interceptors import Doorkeeper, Reader
 from zoo.serving.json_tensor import Arrays
 from zoo.serving.status import Code, RequestError, invalid
 
@@ -27,7 +27,6 @@ Observe = Callable[[str, str, Code, float], None]
 _MOST_BYTES = 2**31 - 1  # of a message, as in Serving
 _MOST_TEXT = 1024  # bytes of an error's text, as in Serving
 _STATUS = {code.value[0]: code for code in grpc.StatusCode}
-_HEALTH = "/grpc.health.v1.Health/"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def start_grpc(models: Any, host: str = "127.0.0.1", port: int = 0, options: Grp
     threads = ThreadPoolExecutor(options.grpc_max_threads or 4 * (os.cpu_count() or 1), "zoo-serving-grpc")
     server = grpc.server(
         threads,
-        interceptors=[_Doorkeeper(options.token)] if options.token else [],
+        interceptors=[*([Doorkeeper(options.token)] if options.token else []), Reader()],
         options=[
             ("grpc.max_receive_message_length", _MOST_BYTES),
             ("grpc.max_send_message_length", _MOST_BYTES),
@@ -260,27 +259,6 @@ def _cut(message: str) -> str:
     """A text as Serving cuts it (grpc_status_util.cc), but not within a character."""
     raw = message.encode("utf-8", "replace")
     return raw[:_MOST_TEXT].decode("utf-8", "ignore") + ("...TRUNCATED" if len(raw) > _MOST_TEXT else "")
-
-
-class _Doorkeeper(grpc.ServerInterceptor):
-    """Lets in who brings the token."""
-
-    def __init__(self, token: str) -> None:
-        self._wanted = f"Bearer {token}".encode()
-
-        def refuse(request: Any, context: Any) -> None:
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "A valid bearer token is required.")
-
-        self._refuse = grpc.unary_unary_rpc_method_handler(refuse)
-
-    def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
-        """Hands a call on, or refuses it."""
-        metadata: Mapping[str, Any] = dict(handler_call_details.invocation_metadata)
-        brought = metadata.get("authorization", "")
-        brought = brought.encode() if isinstance(brought, str) else brought
-        if handler_call_details.method.startswith(_HEALTH) or hmac.compare_digest(brought, self._wanted):
-            return continuation(handler_call_details)
-        return self._refuse
 
 
 def _add_health(server: grpc.Server) -> Any:

@@ -8,15 +8,17 @@ it gives the memory of the weights back. TensorFlow is imported when the first v
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from zoo.serving import memory
 from zoo.serving.json_tensor import Arrays
 from zoo.serving.status import Code, RequestError, invalid
+from zoo.serving.tensor_proto import to_array
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +31,13 @@ class Signature:
         inputs: name -> data type as TensorFlow names it in errors ("string", "float", "int64").
         feeds: name -> tensor of the graph, for each input.
         fetches: name -> tensor of the graph, for each output.
+        defaults: name -> what an input is where a request leaves it out.
     """
 
     inputs: Mapping[str, str]
     feeds: Mapping[str, str]
     fetches: Mapping[str, str]
+    defaults: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Servable:
 
         Args:
             signature: its name.
-            inputs: name -> array, for every input; strings as arrays of bytes.
+            inputs: name -> array, for every input without a default; strings as arrays of bytes.
             outputs: the outputs wanted; all where empty.
             timeout_ms: how long it may take, where that is less than what was given on loading. It is rounded up to a
                 power of two, since TensorFlow compiles a way through the graph for each.
@@ -109,18 +113,18 @@ class Servable:
         found = self.signatures.get(signature)
         if found is None:
             raise RequestError(Code.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
-        _check_names(found, inputs)
+        inputs = _complete(found, inputs)
         wanted = tuple(sorted(set(outputs)) or found.fetches)  # in one order: each is compiled, and kept
         if timeout_ms is None or timeout_ms >= self._timeout_ms:
             timeout_ms = self._timeout_ms
         else:
             timeout_ms = min(1 << max(0, timeout_ms - 1).bit_length(), self._timeout_ms)
         key = signature, wanted, timeout_ms
-        call = self._calls.get(key) or self._prepare(key)
         from tensorflow.errors import OpError
 
-        began = time.perf_counter()
         try:
+            call = self._calls.get(key) or self._prepare(key)  # the op of a signature may have no outputs
+            began = time.perf_counter()
             values = call(*(inputs[name] for name in found.feeds))
         except OpError as error:
             raise _request_error(error) from None
@@ -129,9 +133,10 @@ class Servable:
         return {name: _as_array(value) for name, value in zip(wanted, values, strict=True)}
 
     def close(self) -> None:
-        """Frees the weights. No call may be running."""
+        """Frees the weights, and gives the memory back to the system. No call may be running."""
         self._calls.clear()  # before the session: each holds a handle into it
         self._session.close()
+        memory.give_back()
 
     def _prepare(self, key: tuple[str, tuple[str, ...], int]) -> Callable[..., Sequence[Any]]:
         """Compiles a way through the graph; done once for a signature, a choice of outputs and a timeout."""
@@ -161,6 +166,7 @@ def _load(path: Path, options: SessionOptions) -> tuple[Any, Any]:
             f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. Check that the "
             "directory exists and that you have the right permissions for accessing it.",
         )
+    memory.leave_the_pool()
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers its ops, which the stock server has built in)
 
@@ -196,26 +202,31 @@ def _signature(definition: Any) -> Signature:
         {name: DataType.Name(info.dtype).removeprefix("DT_").lower() for name, info in definition.inputs.items()},
         {name: info.name for name, info in definition.inputs.items()},
         {name: info.name for name, info in sorted(definition.outputs.items())},
+        {name: to_array(tensor) for name, tensor in definition.defaults.items()},
     )
 
 
-def _check_names(signature: Signature, inputs: Arrays) -> None:
-    want, sent = signature.inputs.keys(), inputs.keys()
+def _complete(signature: Signature, inputs: Arrays) -> Arrays:
+    """The inputs with the signature's defaults for those that are left out; the texts are Serving's to the letter."""
+    want, sent, defaults = signature.inputs.keys(), inputs.keys(), signature.defaults
     if want == sent:
-        return
-    wanted, got, extra, missing = (
-        "{" + ",".join(sorted(names)) + "}" for names in (want, sent, sent - want, want - sent)
+        return inputs
+    wanted, got, used, extra, missing, given = (
+        ",".join(sorted(names)) for names in (want, sent, sent & want, sent - want, want - sent, defaults)
     )
-    if len(want) != len(sent):
+    if len(want) != len(sent) and not defaults:
         raise invalid(
-            f"input size does not match signature: {len(sent)}!={len(want)} len({got}) != len({wanted}). "
-            f"Sent extra: {extra}. Missing but required: {missing}."
+            f"input size does not match signature: {len(sent)}!={len(want)} len({{{got}}}) != len({{{wanted}}}). "
+            f"Sent extra: {{{extra}}}. Missing but required: {{{missing}}}."
         )
-    alias = min(want - sent)
-    raise invalid(
-        f"Signature input alias: {alias}(feed name: {signature.feeds[alias]}) not found in request and no default "
-        f"value provided. Inputs expected to be in the request {wanted}, or default input alias set: {{}}"
-    )
+    for alias in sorted(want - sent - defaults.keys()):
+        raise invalid(
+            f"Signature input alias: {alias}(feed name: {signature.feeds[alias]}) not found in request and no default "
+            f"value provided. Inputs expected to be in the request {{{got}}}, or default input alias set: {given}"
+        )
+    if extra:
+        raise invalid(f"Inputs contains invalid name. Used request inputs: {used}, request input: {got}")
+    return {**{name: defaults[name] for name in want - sent}, **inputs}
 
 
 def _as_array(value: Any) -> np.ndarray:

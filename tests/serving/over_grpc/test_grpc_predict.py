@@ -78,7 +78,7 @@ def test_every_kind_of_value_goes_through_a_model(stub: Any, shape: tuple[int, .
             (
                 "INVALID_ARGUMENT",
                 "Signature input alias: text(feed name: serving_default_text:0) not found in request and no default "
-                + "value provided. Inputs expected to be in the request {text}, or default input alias set: {}",
+                + "value provided. Inputs expected to be in the request {word}, or default input alias set: ",
             ),
         ),
     ],
@@ -95,6 +95,17 @@ def test_what_is_wrong_with_a_prediction_is_said_as_serving_does(
     if "label" in change:
         request.model_spec.version_label = change["label"]
     assert failure(stub.Predict, request) == wanted
+
+
+def test_what_is_no_message_is_the_clients_fault(channel: grpc.Channel) -> None:
+    for method in ("PredictionService/Predict", "ModelService/GetModelStatus"):
+        code, text = failure(channel.unary_unary(f"/tensorflow.serving.{method}"), b"\x0a\xff")
+        assert code == "INVALID_ARGUMENT" and text.startswith("This is no message for this method: ")
+
+
+def test_a_signature_that_answers_nothing_is_the_clients_fault(stub: Any) -> None:
+    code, text = failure(stub.Predict, predict_request("upper", "__saved_model_init_op"))
+    assert code == "OUT_OF_RANGE" and "does not have output 0" in text
 
 
 def test_a_version_may_be_asked_for_by_its_number(stub: Any) -> None:
