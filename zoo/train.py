@@ -18,6 +18,7 @@ from zoo.progress import say, track
 from zoo.run import Run, Start, environment, only_one
 
 SCORED_ROWS = 2000  # of the validation set, at most, when a score selects
+ACCURACIES = ("accuracy", "order_accuracy")  # of pre-training, told beside its loss
 
 
 def starting_point(path: str) -> Start:
@@ -185,7 +186,8 @@ class Session:
         self.log.write(self.logs)
         self._save(done, goodness)
         draw_run(self.log.rows(), self.run.folder / "curve.png")
-        told = f"update {done:,}, epoch {row['epoch']:.1f}: loss {logs['loss']:.3f}, validation "
+        told = f"update {done:,}, epoch {row['epoch']:.1f}: loss {logs['loss']:.3f}, "
+        told += "".join(f"{name} {logs[name]:.3f}, " for name in ACCURACIES if name in logs) + "validation "
         say(told + ", ".join(f"{name.removeprefix('validation_')} {value:.3f}" for name, value in more.items()))
         return None if self._out_of_patience() else more
 

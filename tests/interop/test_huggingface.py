@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,22 @@ def test_out_and_in_again_is_the_identity(tmp_path, name):
     assert again.subwords.pad_id == first.subwords.pad_id and again.about["left_out"] == []
     with pytest.raises(UserError, match="there already"):
         write(built(first), first.subwords, tmp_path / "out", first.labels)
+
+
+def test_a_head_for_the_order_of_segments_goes_out_with_that_of_the_words(tmp_path):
+    imported = read(RECORDED / "bert-pretraining")
+    model = Bert(replace(imported.config, order=True), seed=3)
+    write(model, imported.subwords, tmp_path / "out")
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    np.testing.assert_array_equal(stored["cls.seq_relationship.weight"], array(model.head.order.kernel).T)
+    np.testing.assert_array_equal(stored["bert.pooler.dense.weight"], array(model.pooler.dense.kernel).T)
+    again = read(tmp_path / "out")
+    assert (again.about["architecture"], again.config) == ("BertForPreTraining", imported.config)
+    order = [f"cls.seq_relationship.{part}" for part in ("bias", "weight")]
+    assert again.about["left_out"] == [*(f"bert.pooler.dense.{part}" for part in ("bias", "weight")), *order]
+    other = Bert(replace(imported.config, order=True, pooler="mean"))
+    with pytest.raises(UserError, match="no head for the order"):
+        write(other, imported.subwords, tmp_path / "other")
 
 
 def test_every_tensor_is_used_once_or_the_list_is_told(tmp_path):

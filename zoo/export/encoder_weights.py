@@ -8,7 +8,6 @@ import numpy as np
 
 from zoo.export.block_weights import Arrays, Given, Undone, named
 from zoo.models.bert import Config
-from zoo.models.bert_config import POOLING
 
 
 def layout(weights: Mapping[str, np.ndarray], config: Config) -> Arrays:
@@ -66,10 +65,12 @@ def _norms(config: Config) -> dict[str, str]:
 
 def _dense(config: Config) -> dict[str, str]:
     found = {}
-    if config.head in POOLING and config.pooler == "cls_dense":
+    if config.pools and config.pooler == "cls_dense":
         found["pooler"] = "pooler/dense"
     if config.head == "masked_words" or (config.head == "classify" and config.head_hidden != "none"):
         found["head_hidden"] = "head/hidden"
+    if config.order:
+        found["head_order"] = "head/order"
     if config.head in ("classify", "tokens", "span"):
         found["head_output"] = "head/output"
     return found

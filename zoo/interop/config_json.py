@@ -196,6 +196,11 @@ def made_config(config: Config, labels: Sequence[str], problem: str, pad_id: int
     suffix = {head: suffix for suffix, head in reversed(HEADS.items())}[
         "pool" if config.head == "none" else config.head
     ]
+    if config.order:
+        if kind != "bert" or config.pooler != "cls_dense":
+            problem = f"a {kind} with the pooler {config.pooler} has no head for the order of segments in transformers"
+            raise UserError(problem, where="[model] order")
+        suffix = "ForPreTraining"
     fields: dict[str, Any] = {"model_type": kind, "architectures": [CLASSES[kind] + suffix], "pad_token_id": pad_id}
     fields |= {theirs: getattr(config, ours) for ours, theirs in KEYS[kind].items()}
     fields["max_position_embeddings"] += config.position_offset
@@ -206,8 +211,8 @@ def made_config(config: Config, labels: Sequence[str], problem: str, pad_id: int
     if config.head == "classify":
         fields["problem_type"] = problem or ("regression" if config.classes == 1 else "single_label_classification")
     back = translate(fields, Path("config.json")).config
-    # Without a head, and with one that pools, transformers has the bare encoder.
-    free = ("head", "pooler") if config.head in ("none", "pool") else ()
+    # Without a head, and with one that pools, transformers has the bare encoder; of ForPreTraining the words are read.
+    free = ("head", "pooler") if config.head in ("none", "pool") else ("order",)
     for name, value in asdict(config).items():
         if name not in free and getattr(back, name) != value:
             problem = f"{name} = {value!r} has no place in a {fields['architectures'][0]} of transformers"

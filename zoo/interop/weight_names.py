@@ -64,6 +64,7 @@ COPIES = {
     "roberta": {"lm_head.decoder.weight": WORDS, "lm_head.decoder.bias": "lm_head.bias"},
     "distilbert": {"vocab_projector.weight": WORDS},
 }
+ORDER = "cls.seq_relationship"  # of BERT alone
 # The dense layer before the classifier, and the classifier.
 CLASSIFY = {
     "bert": ("", "classifier"),
@@ -93,7 +94,7 @@ def others(kind: str, config: Config, prefix: str = "") -> dict[str, Weight]:
     if config.pooler != "cls_dense" or config.head not in ("classify", "pool"):
         found += _dense("", f"{prefix}pooler.dense", config.width, config.width)
     if kind == "bert":
-        found += _dense("", "cls.seq_relationship", config.width, 2)
+        found += _dense("", ORDER, config.width, 2)
     if config.head in ("none", "pool"):
         found += _masked_words(kind, config)
     return {weight.theirs: weight for weight in found}
@@ -122,7 +123,7 @@ def _encoder(kind: str, config: Config, prefix: str) -> Iterator[Weight]:
 
 
 def _pooler(config: Config, prefix: str) -> Iterator[Weight]:
-    if config.pooler == "cls_dense" and config.head in ("classify", "pool"):
+    if config.pooler == "cls_dense" and config.pools:
         yield from _dense("bert/pooler/dense", f"{prefix}pooler.dense", config.width, config.width)
 
 
@@ -139,6 +140,8 @@ def _head(kind: str, config: Config) -> Iterator[Weight]:
         yield from _dense("bert/head/output", "qa_outputs", width, 2)
     elif config.head == "masked_words":
         yield from _masked_words(kind, config)
+    if config.order:
+        yield from _dense("bert/head/order", ORDER, width, 2)
 
 
 def _masked_words(kind: str, config: Config) -> Iterator[Weight]:

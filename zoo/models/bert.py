@@ -15,7 +15,7 @@ from keras import ops
 from zoo.layers.block import BlockConfig
 from zoo.layers.dropout import Dropout
 from zoo.layers.embeddings import TokenEmbedding
-from zoo.layers.heads import MaskedWordsHead, OutputHead, Pooler
+from zoo.layers.heads import MaskedWordsHead, OutputHead, Pooler, PreTrainingHead
 from zoo.layers.positions import Positions
 from zoo.layers.stack import Stack
 from zoo.models.bert_config import CLASSIFYING, POOLING, PRESETS, Config
@@ -61,7 +61,7 @@ class Bert(keras.Model):
         self.dropout = Dropout(config.dropout, generator, name="dropout", **policy)
         block = replace(BlockConfig.of(config), deviation=DEVIATION)
         self.encoder = Stack(config.layers, block, generator, name="encoder", **policy)
-        if config.head in POOLING:
+        if config.pools:
             self.pooler = Pooler(config.pooler, width, *begin, name="pooler", **policy)
         self.head = self._make_head()
         self.build()
@@ -77,7 +77,8 @@ class Bert(keras.Model):
         if config.head in ("none", "pool"):
             return None
         if config.head == "masked_words":
-            return MaskedWordsHead(config.vocabulary, config.width, config.activation, config.epsilon, **begin)
+            kind = PreTrainingHead if config.order else MaskedWordsHead
+            return kind(config.vocabulary, config.width, config.activation, config.epsilon, **begin)
         if config.head == "span":
             return OutputHead(2, config.width, **begin)
         hidden = config.head_hidden if config.head == "classify" else "none"
@@ -119,12 +120,12 @@ class Bert(keras.Model):
                 position belongs to, without effect where the config has none.
         """
         x = self.hidden(inputs, training)
+        if isinstance(self.head, MaskedWordsHead):
+            return self.head.logits(x, self.token_embedding)
         if self.pooler is not None:
             x = self.pooler(x, inputs["mask"])
         if self.head is None:
             return x
-        if isinstance(self.head, MaskedWordsHead):
-            return self.head.logits(x, self.token_embedding)
         return self.head(x, training=training)
 
     def masked_logits(self, hidden: Any, positions: Any) -> Any:
@@ -141,6 +142,16 @@ class Bert(keras.Model):
         """
         picked = ops.take_along_axis(hidden, positions[:, :, None], axis=1)  # [B, M, D]
         return self.head.logits(picked, self.token_embedding)
+
+    def order_logits(self, hidden: Any, mask: Any) -> Any:
+        """Whether the two segments of a row belong as they stand (0) or not (1), where config.order: logits [B, 2].
+
+        Args:
+            hidden: [B, T, D], as `hidden` gave it.
+            mask: bool [B, T].
+        """
+        assert self.pooler is not None and isinstance(self.head, PreTrainingHead)
+        return self.head.order(self.pooler(hidden, mask))
 
     def compute_output_spec(self, inputs: dict[str, Any], training: bool = False) -> keras.KerasTensor:
         """Said, not traced: JAX cannot tell that an open length stays within the table of positions."""

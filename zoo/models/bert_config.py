@@ -36,6 +36,9 @@ class Config:
     dropout: float = option(0.1, "on embeddings, the output of every part, and before the head", low=0.0, high=0.95)
     attention_dropout: float = option(0.0, "on attention weights; above 0 the plain product runs", low=0.0, high=0.95)
     head: str = option("none", "what stands above the encoder; tasks set it", choices=HEADS)
+    order: bool = option(
+        False, "with the head masked_words: the pooled vector tells whether two segments belong so; tasks set it"
+    )
     classes: int = option(0, "outputs of the heads classify and tokens; 0: taken from the labels", low=0)
     pooler: str = option(
         "cls_dense",
@@ -53,12 +56,23 @@ class Config:
         check_fields(self)
         if self.width % self.heads:
             raise UserError(f"{self.heads} heads do not divide the width {self.width}", where="heads")
+        if self.order and self.head != "masked_words":
+            raise UserError(
+                f'the head "{self.head}" tells no order of segments',
+                where="order",
+                remedy="Leave it out: training.second_objective of fill_mask sets it.",
+            )
         if self.classes and self.head not in CLASSIFYING:
             raise UserError(
                 f'the head "{self.head}" has no classes',
                 where="classes",
                 remedy=f"Leave it at 0, or set head to {' or '.join(CLASSIFYING)}.",
             )
+
+    @property
+    def pools(self) -> bool:
+        """Whether anything reads the pooler."""
+        return self.head in POOLING or self.order
 
 
 PRESETS = {

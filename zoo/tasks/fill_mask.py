@@ -1,7 +1,8 @@
 """Fill the mask: a text with a hidden word in, the likeliest texts out. Its training is the pre-training of encoders.
 
 Masked language modelling as in Devlin et al., 2018 (arXiv 1810.04805), masked anew in each epoch (Liu et al., 2019,
-arXiv 1907.11692) and, where chosen, by whole words.
+arXiv 1907.11692) and, where chosen, by whole words; with a second objective about pairs of segments
+(`zoo.tasks.segment_order`) or without.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from zoo.data.packing import Packed
 from zoo.data.plan import Shape
 from zoo.data.tables import Table
 from zoo.errors import UserError
-from zoo.recipe import Schema, option
+from zoo.recipe import Recipe, Schema, option
+from zoo.tasks import segment_order
 from zoo.tasks.task import Signature
 from zoo.tasks.text_encoder import TextEncoder
 from zoo.training.fine_tuning import FineTuning
@@ -40,6 +42,12 @@ class Training(FineTuning):
     replaced: float = option(0.8, "share of those that become the mask", low=0.0, high=1.0)
     random: float = option(0.1, "share of those that become any other piece; the rest stays", low=0.0, high=1.0)
     whole_words: bool = option(True, "all pieces of a word are hidden together")
+    second_objective: str = option(
+        "none",
+        "learned beside the words, of two segments of a document: next_sentence (or is the second of another one), "
+        "sentence_order (or are they exchanged)",
+        choices=segment_order.OBJECTIVES,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,12 +71,29 @@ class FillMask(TextEncoder):
     head = "masked_words"
     training = Training
 
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        if self.paired and not recipe.data.validation:
+            raise UserError(
+                "a second objective is validated on whole documents, and single lines would be kept back from train",
+                where="[data] validation",
+                remedy="Name a file of whole documents, with an empty line between them.",
+            )
+
     @classmethod
     def schema(cls) -> Schema:
         return {**super().schema(), "decoding": Decoding}
 
     def inputs(self) -> tuple[str, ...]:
         return ("text",)
+
+    @property
+    def paired(self) -> bool:
+        """Whether a second objective reads rows of two segments."""
+        return self.recipe.training.second_objective != "none"
+
+    def sizes(self) -> dict[str, Any]:
+        return {**super().sizes(), "order": self.paired}
 
     # Masking: anew each time a row is drawn; in validation the same each time, drawn from the row's own ids.
 
@@ -90,6 +115,7 @@ class FillMask(TextEncoder):
 
     def transform(self, row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """The row with pieces hidden: ids as the model sees them, labels as they were, hidden bool [T]."""
+        row = segment_order.draw(row, rng, self.subwords) if self.paired else row
         choices, labels = self.recipe.training, row["ids"]
         hidden = self._hide(labels, rng)
         fate = rng.random(len(labels))
@@ -117,17 +143,29 @@ class FillMask(TextEncoder):
                 break
         return hidden
 
-    # Data: documents are packed into rows of full length.
+    # Data: documents are packed into rows of full length, or into pairs of segments.
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{super().fingerprint} {self.recipe.training.second_objective}" if self.paired else super().fingerprint
 
     def arranged(self, table: Table) -> Table:
-        return Packed(table, self.subwords.encode, self.recipe.data.max_length - 2)
+        most = self.recipe.data.max_length
+        if self.paired:
+            return segment_order.paired(table, self.subwords, most, self.recipe.training.second_objective)
+        return Packed(table, self.subwords.encode, most - 2)
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A text, or the pieces of a row as `arranged` gives them."""
+        if "first" in values:
+            return segment_order.encode(values, self.subwords, self.recipe.data.max_length)
         if "pieces" not in values:
             return self.encode_inputs(self.texts(values))
         packed = self.subwords.pack(values["pieces"], most=self.recipe.data.max_length)
         return {"ids": packed.ids, "segments": packed.segments}
+
+    def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
+        return (segment_order.length(row, self.subwords),) if self.paired else super().lengths(row)
 
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
         return None if len(row["ids"]) > 2 else "an empty text"
@@ -137,7 +175,10 @@ class FillMask(TextEncoder):
         return super().make_batch(still, shape)
 
     def pad_targets(self, rows: Sequence[Mapping[str, Any]], shape: Shape) -> dict[str, np.ndarray]:
-        """positions, labels int32 [B, M]: where pieces are hidden, and which; told bool [B, M]: where there is one."""
+        """positions, labels int32 [B, M]: where pieces are hidden, and which; told bool [B, M]: where there is one.
+
+        With a second objective also what `segment_order.pad` gives.
+        """
         most = max(LEAST_ROOM, ceil(self.recipe.training.masked_share * shape.lengths[0]))
         batch = {
             "positions": np.zeros((shape.rows, most), np.int32),
@@ -149,10 +190,14 @@ class FillMask(TextEncoder):
             batch["positions"][index, : len(places)] = places
             batch["labels"][index, : len(places)] = row["labels"][places]
             batch["told"][index, : len(places)] = True
-        return batch
+        return {**batch, **segment_order.pad(rows, shape.rows)} if self.paired else batch
 
     def objective(self, model: Any, batch: dict[str, Any], training: bool) -> dict[str, Any]:
-        """The hidden pieces alone go through the projection onto the vocabulary."""
+        """The hidden pieces alone go through the projection onto the vocabulary.
+
+        With a second objective, a row of it weighs as much as the pieces that are hidden in one of full length: where
+        all rows are full, the mean over rows is added to the mean over pieces, as in BERT.
+        """
         from keras import ops
 
         from zoo.training.losses import smoothed_cross_entropy
@@ -161,12 +206,17 @@ class FillMask(TextEncoder):
         hidden = model.hidden(self.inputs_of(batch), training=training)
         logits = model.masked_logits(hidden, batch["positions"])
         right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
-        return {
+        found = {
             "loss": smoothed_cross_entropy(logits, labels, told),
             "count": ops.sum(ops.cast(told, "float32")),
             "accuracy": ops.sum(ops.cast(ops.logical_and(right, told), "float32")),
             "tokens": ops.sum(ops.cast(batch["mask"], "float32")),
         }
+        if self.paired:
+            weight = self.recipe.training.masked_share * self.recipe.data.max_length
+            more = segment_order.sums(model, hidden, batch, weight)
+            found |= {**more, "loss": found["loss"] + more["loss"]}
+        return found
 
     # Answers: a text with the mask written in it, as the vocabulary spells it.
 

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 COLUMNS = (
-    "step", "epoch", "seconds", "rate", "loss", "gradient_norm", "tokens_per_second", "validation_loss", "score"
+    "step", "epoch", "seconds", "rate", "loss", "gradient_norm", "tokens_per_second", "validation_loss", "score",
+    "accuracy", "order_accuracy",
 )  # fmt: skip
 
 

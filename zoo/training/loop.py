@@ -7,7 +7,7 @@ in the data on a resume, and under tf.distribute it leaves the path of one devic
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,7 +15,15 @@ import numpy as np
 
 from zoo.progress import Progress, track
 
+NO_MEANS = ("count", "tokens", "gradient_norm")
 LOG_EVERY = 1.0  # seconds between readings of the device's sums: reading waits for the device
+
+
+def means(sums: Mapping[str, float]) -> dict[str, float]:
+    """What an objective reports, as means over what it counted; see `zoo.training.objective`."""
+    counts = {name.removesuffix("_count"): value for name, value in sums.items() if name.endswith("_count")}
+    told = [name for name in sums if name not in NO_MEANS and not name.endswith("_count")]
+    return {name: sums[name] / max(counts.get(name, sums["count"]), 1.0) for name in told}
 
 
 class Meter:
@@ -44,12 +52,12 @@ class Meter:
         self.pending = []
         if not self.sums:
             return {}
-        count, seconds = max(self.sums["count"], 1.0), max(time.monotonic() - self.started, 1e-9)
+        seconds = max(time.monotonic() - self.started, 1e-9)
         items = "tokens" if "tokens" in self.sums else "count"
-        means = {k: v / count for k, v in self.sums.items() if k not in ("count", "tokens", "gradient_norm")}
-        means["gradient_norm"] = self.sums["gradient_norm"] / self.updates
-        means[f"{items}_per_second"] = self.sums[items] / seconds
-        return means
+        found = means(self.sums)
+        found["gradient_norm"] = self.sums["gradient_norm"] / self.updates
+        found[f"{items}_per_second"] = self.sums[items] / seconds
+        return found
 
 
 def train(

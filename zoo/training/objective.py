@@ -9,8 +9,8 @@ from keras import ops
 
 Objective = Callable[[Any, dict[str, Any], bool], dict[str, Any]]
 """(model, batch, training) -> float32 scalars, all of them sums: "loss"; "count", of the things it is over; and
-whatever else is to be reported. The gradient of an update is d(sum of loss) / (sum of count), over all its
-micro-batches, replicas and processes."""
+whatever else is to be reported: a mean over "count", or for NAME over "NAME_count" where there is one. The gradient of
+an update is d(sum of loss) / (sum of count), over all its micro-batches, replicas and processes."""
 
 
 def average_rate(decay: float, iterations: Any) -> Any:
