@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from apps.bench import main
-from apps.benches import classify, finetune, peer_scores
+from apps.benches import classify, finetune, peer_scores, to_onnx
 from tests.conftest import run_python
 from tests.interop.checkpoints import RECORDED
 from zoo.errors import UserError
@@ -112,6 +112,30 @@ def test_padding_alone_gives_the_peer_no_nan(head, shape):
     gradients = [each.grad for each in peer.module.parameters() if each.grad is not None]
     assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
     assert not mask[1].any()  # the caller's is left as it was
+
+
+@pytest.mark.parity
+def test_onnx_runtime_has_the_same_logits_for_any_batch(tmp_path):
+    torch, runtime = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("onnx")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.BertConfig(vocab_size=60, num_labels=3, initializer_range=0.3, **sizes)
+    torch.manual_seed(0)
+    transformers.BertForSequenceClassification(config).eval().save_pretrained(tmp_path)
+    to_onnx.convert(tmp_path)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for rows, length in ((1, 3), (4, 11)):
+        ids = torch.randint(1, 60, (rows, length))
+        mask = torch.ones_like(ids)
+        mask[-1, 2:] = 0
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids % 2}
+        with torch.inference_mode():
+            expected = model(**given).logits.numpy()
+        (logits,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in given.items()})
+        assert np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow
