@@ -114,6 +114,17 @@ def test_a_few_masked_words_are_told_as_all_would_be(words: Family):
     assert_near(words.model.masked_logits(hidden, ops.convert_to_tensor(positions)), expected)
 
 
+def test_the_order_of_segments_is_told_by_the_pooled_vector():
+    family = Family("bert", head="masked_words", order=True)
+    model, inputs = family.model, family.inputs()
+    hidden = model.hidden(inputs)
+    pooled = np.tanh(array(hidden)[:, 0] @ array(model.pooler.dense.kernel) + array(model.pooler.dense.bias))
+    expected = pooled @ array(model.head.order.kernel) + array(model.head.order.bias)
+    assert_near(model.order_logits(hidden, inputs["mask"]), expected)
+    with pytest.raises(UserError, match="no order of segments"):
+        Config(head="pool", order=True)
+
+
 def test_words_are_told_by_the_table_that_embeds_them(words: Family):
     model, inputs = words.make(), words.inputs()
     assert len([v for v in model.trainable_variables if v.path.startswith("bert/head/")]) == 5
