@@ -84,12 +84,16 @@ def find(task: str, name: str) -> Path:
         if not Path(name).is_file():
             raise UserError("no such recipe file.", where=name)
         return Path(name)
-    path = FOLDER / task / f"{name}.toml"
-    if not path.is_file():
-        known = sorted(each.stem for each in (FOLDER / task).glob("*.toml"))
-        remedy = f"Known recipes of {task}: {', '.join(known) or 'none'}; or give the path of a .toml file."
-        raise UserError(f'unknown recipe "{name}".{nearest(name, known)}', remedy=remedy)
-    return path
+    if not known(task, name):
+        there = sorted(each.stem for each in (FOLDER / task).glob("*.toml"))
+        remedy = f"Known recipes of {task}: {', '.join(there) or 'none'}; or give the path of a .toml file."
+        raise UserError(f'unknown recipe "{name}".{nearest(name, there)}', remedy=remedy)
+    return FOLDER / task / f"{name}.toml"
+
+
+def known(task: str, name: str) -> bool:
+    """Whether a recipe of this name comes with zoo."""
+    return (FOLDER / task / f"{name}.toml").is_file()
 
 
 def peek_task(path: str | Path) -> str:

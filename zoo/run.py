@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -99,13 +99,13 @@ class Run:
         recipes.write(self.recipe, path)
 
     def prepare(
-        self, preprocessors: dict[str, Any] | None = None, teacher: Start | None = None
+        self, preprocessors: dict[str, Any] | None = None, teachers: Sequence[Start] = ()
     ) -> tuple[Prepared, Prepared]:
         """Preprocessors loaded, taken over or learned, then the training and validation rows as arrays.
 
         Args:
             preprocessors: of what the training begins from.
-            teacher: whose answers to the training examples are learned; they are kept in the run's folder.
+            teachers: whose answers to the training examples are learned; they are kept in the run's folder.
         """
         folder, data = self.folder / "preprocessor", self.recipe.data
         tables = [open_part(data, part, self.task.columns) for part in ("train", "validation")]
@@ -121,8 +121,8 @@ class Run:
             self.task.save(draft)
             draft.rename(folder)
         self.task.check()
-        if teacher is not None:
-            tables[0] = self.task.taught(tables[0], teacher, self.folder / "teacher")
+        if teachers:
+            tables[0] = self.task.taught(tables[0], teachers, self.folder / "teachers")
         parts = [self._prepare(part, table) for part, table in zip(("train", "validation"), tables, strict=True)]
         for part, rows in zip(("train", "validation"), parts, strict=True):
             dropped = "".join(f"; {count:,} left out: {reason}" for reason, count in rows.dropped.items())

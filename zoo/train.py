@@ -34,18 +34,30 @@ def starting_point(path: str) -> Start:
     return Start(model.recipe, model.task.preprocessors, model.weights)
 
 
-def teacher_of(run: Run) -> Start | None:
-    """The model whose answers the recipe wants to be learned; None where it names none.
+def teachers_of(run: Run) -> list[Start | Run]:
+    """The models whose answers the recipe wants to be learned; those it names as recipes are runs, to be trained first.
 
-    Raises: UserError where it is missing.
+    Raises: UserError where one is missing.
     """
-    path = getattr(run.recipe.training, "teacher", "")
-    if not path:
-        return None
-    try:
-        return starting_point(path)
-    except UserError as error:
-        raise UserError(error.problem, where=f"[training] teacher: {error.where}", remedy=error.remedy) from error
+    found: list[Start | Run] = []
+    for name in run.task.teachers:
+        try:
+            if Path(name).exists() or not recipes.known(run.recipe.task, name):
+                found.append(starting_point(name))
+            else:
+                recipe = recipes.read(recipes.find(run.recipe.task, name), type(run.task).schema())
+                found.append(Run(run.folder / "teachers" / name, recipe))
+        except UserError as error:
+            raise UserError(error.problem, where=f"[training] teacher: {error.where}", remedy=error.remedy) from error
+    return found
+
+
+def _trained(teacher: Start | Run) -> Start:
+    if isinstance(teacher, Start):
+        return teacher
+    say(f"the teacher {teacher.recipe.name} comes first")
+    train(teacher)
+    return Start.of(Run.open(teacher.folder))
 
 
 def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any] = ()) -> dict[str, float]:
@@ -64,9 +76,10 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
     """
     from zoo.training import devices
 
-    teacher = teacher_of(run)
+    named = teachers_of(run)
     run.claim()
     with only_one(run.folder):
+        teachers = [_trained(each) for each in named]
         choices = run.recipe.training
         devices.prepare(
             deterministic=choices.deterministic,
@@ -74,7 +87,7 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
             seed=choices.seed,
             devices=choices.devices,
         )
-        session = Session(run, start_from, teacher)
+        session = Session(run, start_from, teachers)
         session.run_loop(callbacks)
         return session.logs
 
@@ -82,13 +95,13 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
 class Session:
     """One process's part in the training of a run."""
 
-    def __init__(self, run: Run, start_from: Start | None, teacher: Start | None = None) -> None:
+    def __init__(self, run: Run, start_from: Start | None, teachers: Sequence[Start] = ()) -> None:
         from zoo.training import devices, schedules
         from zoo.training.log import Log
         from zoo.training.optimizer import build_optimizer
 
         self.run, self.task, self.choices = run, run.task, run.recipe.training
-        self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None, teacher)
+        self.rows, self.validation = run.prepare(start_from.preprocessors if start_from else None, teachers)
         choices = self.choices
         self.plan = Plan(self.rows.lengths, choices.budget, choices.seed, group=choices.accumulate * choices.devices)
         self.every = choices.evaluate_every or self.plan.updates

@@ -251,7 +251,7 @@ def test_a_student_learns_what_the_teacher_says_and_not_the_labels(taught, monke
     assert run.task.predict(run.model(which="last"), texts) == ["good", "bad", "bad", "good", "bad"]
     monkeypatch.setattr(Teacher, "probabilities", lambda *_: pytest.fail("it was asked already"))
     train(Run(folder, recipe))
-    rows, validation = Run(folder, recipe).prepare(teacher=Start.of(Run.open(recipe.training.teacher)))
+    rows, validation = Run(folder, recipe).prepare(teachers=[Start.of(Run.open(recipe.training.teacher))])
     assert (len(rows), len(validation)) == (32 + 64 + 32, 32)
 
 

@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 256  # a few dozen milliseconds of tokenizing; for images, some d
 CHUNKS_AHEAD = 3  # per worker: enough to keep it busy, few enough to hold little in memory
 
 Row = Mapping[str, Any]
-Encode = Callable[[dict[str, Any]], Row | list[Row]]
+Encode = Callable[[dict[str, Any]], Row | Sequence[Row]]
 LengthOf = Callable[[Mapping[str, Any]], tuple[int, ...]]
 Keep = Callable[[Mapping[str, Any], Mapping[str, Any]], str | None]
 
@@ -68,7 +68,7 @@ class Encoder:
                 made = self.encode(values)
             except UserError as error:
                 raise UserError(error.problem, where=error.where or place, remedy=error.remedy) from error
-            for row in made if isinstance(made, list) else [made]:
+            for row in [made] if isinstance(made, Mapping) else made:
                 reason = self.keep(values, row) if self.keep else None
                 if reason is not None:
                     dropped[reason] += 1

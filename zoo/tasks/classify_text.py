@@ -214,14 +214,18 @@ class ClassifyText(TextEncoder):
                 found[TOLD][index] = row[TOLD]
         return found
 
-    def taught(self, table: Table, teacher: Any, folder: Path) -> Table:
+    @property
+    def teachers(self) -> Sequence[str]:
+        return [self.recipe.training.teacher] if self.recipe.training.teacher else []
+
+    def taught(self, table: Table, teachers: Sequence[Any], folder: Path) -> Table:
         """The training examples, and the texts without labels, with what the teacher says of each."""
         choices, data = self.recipe.training, self.recipe.data
         named = {} if isinstance(data.unlabelled, dict) else data.columns  # a file for each column has the task's name
         columns = {name: named.get(name, name) for name in self.inputs()}
         more = [open_table(data.unlabelled, columns)] if data.unlabelled else []
         more += [Phrases(table, self.inputs()[0], data.phrases)] if data.phrases else []
-        found = Taught(self, table, more, Teacher(teacher, self), folder, choices.temperature)
+        found = Taught(self, table, more, Teacher(teachers[0], self), folder, choices.temperature)
         self._says = f"{found.fingerprint} {choices.temperature}"
         return found
 

@@ -82,12 +82,10 @@ class Teacher:
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of all that decides what it says: weights, preprocessors, and the order of the labels."""
-        from zoo.training.checkpoints import weights
+        from zoo.training.checkpoints import digest, weights
 
-        found = hashlib.sha256(f"{self.task.fingerprint} {self._order}".encode())
-        for name, array in sorted(weights(self._start.weights).items()):
-            found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-        return found.hexdigest()
+        told = f"{self.task.fingerprint} {self._order} {digest(weights(self._start.weights))}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def probabilities(self, texts: Iterable[tuple[str, ...]], total: int | None = None) -> np.ndarray:
         """The probability of each of the student's labels for each text, or pair: float32 [N, C].

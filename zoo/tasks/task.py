@@ -94,15 +94,20 @@ class Task(ABC):
         """The examples as `encode` is to have them, once the preprocessors are there: by default as they are."""
         return table
 
-    def taught(self, table: Table, teacher: Any, folder: Path) -> Table:
-        """The training examples with what a teacher says of each; of tasks whose [training] names a `teacher`.
+    @property
+    def teachers(self) -> Sequence[str]:
+        """Models whose answers are learned: runs, model homes, or recipes of this task, which are trained first."""
+        return ()
+
+    def taught(self, table: Table, teachers: Sequence[Any], folder: Path) -> Table:
+        """The training examples with what the `teachers`, one or more, say of each.
 
         Args:
             table: the examples.
-            teacher: `recipe`, `preprocessors` and `weights` of it (`zoo.run.Start`).
-            folder: where its answers are kept, and found on a resume.
+            teachers: `recipe`, `preprocessors` and `weights` of each (`zoo.run.Start`).
+            folder: where their answers are kept, and found on a resume.
 
-        Raises: UserError where it is a teacher of something else.
+        Raises: UserError where one is a teacher of something else.
         """
         raise NotImplementedError(f"{self.name} has no teachers")
 

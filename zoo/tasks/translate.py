@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.data.choices import DataChoices
 from zoo.data.plan import Shape
+from zoo.data.tables import Table
 from zoo.decoding.choices import SearchChoices
 from zoo.errors import UserError
 from zoo.models.registry import FAMILIES
@@ -18,6 +19,7 @@ from zoo.preprocessing.sentencepiece import SentencePiece, SentencePieceChoices
 from zoo.recipe import Recipe, Schema, option
 from zoo.tasks.model_section import model_section
 from zoo.tasks.task import Signature, Task, resolve
+from zoo.tasks.translations import Translations
 from zoo.training.choices import TrainingChoices
 
 INPUTS = ("source_ids", "source_mask", "target_ids", "target_mask")
@@ -42,6 +44,11 @@ class Training(TrainingChoices):
         "weight of the divergence between two passes beside the mean of their losses (R-Drop, where α is beside their "
         "sum: twice this); doubles the work",
         low=0.0,
+    )
+    teachers: list[str] = option(
+        [],
+        "translators whose translations of the training texts are learned beside the pairs: runs, model homes, or "
+        "recipes, which are trained first; those of the other direction write sources",
     )
 
 
@@ -77,6 +84,7 @@ class Translate(Task):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
+        self._told = ""  # what decides the teachers' translations
         if recipe.preprocessing.sampling:
             self.transform = self._sample
 
@@ -115,7 +123,17 @@ class Translate(Task):
         data = self.recipe.data
         sides = [self.preprocessors[side].fingerprint for side in self.columns]
         sampling = bool(self.recipe.preprocessing.sampling)
-        return " ".join([*sides, str((data.max_length, data.max_ratio, data.validation_share, sampling))])
+        return " ".join([*sides, str((data.max_length, data.max_ratio, data.validation_share, sampling)), self._told])
+
+    @property
+    def teachers(self) -> Sequence[str]:
+        return self.recipe.training.teachers
+
+    def taught(self, table: Table, teachers: Sequence[Any], folder: Path) -> Table:
+        """The pairs, and after each what the teachers write in place of its target, or of its source."""
+        found = Translations(table, teachers, self.recipe.export, folder)
+        self._told = found.fingerprint
+        return found
 
     # Data: ids are prepared once; a batch adds start, end, padding and masks.
 

@@ -7,6 +7,7 @@ process and on every backend. The header holds a JSON text beside them: step, ep
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -286,6 +287,14 @@ def weights(arrays: Arrays) -> Arrays:
     start = "average/"
     averages = {f"model/{name[len(start) :]}": array for name, array in arrays.items() if name.startswith(start)}
     return {name: averages.get(name, array) for name, array in arrays.items() if name.startswith("model/")}
+
+
+def digest(arrays: Arrays) -> str:
+    """Hex digest of names, types, shapes and values."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def _write_whole(path: Path, data: bytes) -> None:
