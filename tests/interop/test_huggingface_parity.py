@@ -1,19 +1,21 @@
 """Imported models beside transformers itself: every head of every encoder, both ways, and the real MiniLM."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.arrays import array, assert_near
+from tests.arrays import array, assert_near, scatter
 from tests.interop import checkpoints
 from tests.interop.checkpoints import MODELS, TEXTS
 from tests.interop.test_huggingface import built
 from zoo.interop.huggingface import read, write
+from zoo.models.bert import Bert
 
 pytestmark = pytest.mark.parity
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 KINDS = ("bert", pytest.param("roberta", marks=checkpoints.needs_bytepair), "distilbert")
@@ -49,6 +51,22 @@ def test_a_random_model_in_and_out(tmp_path, kind, head):
     np.testing.assert_array_equal(checkpoints.outputs(again, given)["hidden"], expected["hidden"])
     if kind != "distilbert" or head != "pool":
         np.testing.assert_array_equal(checkpoints.outputs(again, given)["output"], expected["output"])
+
+
+def test_words_and_order_of_segments_are_told_alike(tmp_path):
+    size = checkpoints.save_vocabulary("bert", tmp_path / "in")
+    checkpoints.make("bert", "pretraining", size).save_pretrained(tmp_path / "in")
+    imported = read(tmp_path / "in")
+    model = scatter(Bert(replace(imported.config, order=True), seed=3))
+    write(model, imported.subwords, tmp_path / "out")
+    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path / "out").eval()
+    given = checkpoints.inputs(size, "bert")
+    names = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "segments"}
+    expected = theirs(**{name: torch.tensor(given[ours]).long() for name, ours in names.items()})
+    hidden = model.hidden(given)
+    assert_near(model.order_logits(hidden, given["mask"]), expected.seq_relationship_logits.detach().numpy())
+    words = expected.prediction_logits.detach().numpy()
+    assert_near(array(model(given))[given["mask"]], words[given["mask"]])
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -1,4 +1,4 @@
-"""The second objective of pre-training: which pairs are drawn, what they weigh, and that it is passed on."""
+"""The second objective of pre-training: which pairs are drawn, what they weigh, that it is learned and passed on."""
 
 from types import SimpleNamespace
 
@@ -18,6 +18,7 @@ from tests.tasks.encoders import (
     THE,
     WAS,
     A,
+    learn,
     made,
     sums,
 )
@@ -101,6 +102,18 @@ def test_loss_by_hand():
     words = found["count"] * np.log(19)
     assert found["loss"] == pytest.approx(words + 0.2 * 15 * (np.log(4 / 3) + np.log(4)), rel=1e-5)
     assert (found["order_accuracy"], found["order_accuracy_count"]) == (1.0, 2.0)
+
+
+def test_learns_the_order_of_sentences():
+    task = task_of("sentence_order", masked_share=0.2)
+    texts = [line for noun in ("film", "play") for line in (f"the {noun} was good .", f"a {noun} . so bad .", "")]
+    rows = rows_of(task, texts * 4)
+    assert all(row["border"] == 5 for row in rows)
+    model = learn(task, rows, 100)
+    drawn = [task.transform(row, np.random.default_rng(seed)) for seed, row in enumerate(rows * 4)]
+    found = sums(task, model, task.make_batch(drawn, Shape(len(drawn), (15,))), False)
+    assert found["order_accuracy"] == found["order_accuracy_count"] == 32.0
+    assert 0 < sum(row["order"] for row in drawn) < 32
 
 
 def test_what_it_learned_serves_other_tasks():
