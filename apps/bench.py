@@ -19,9 +19,14 @@ def _json(parser: ArgumentParser) -> None:
 
 
 def _train(parser: ArgumentParser) -> None:
-    parser.add_argument("--updates", type=int, default=40, metavar="N", help="of a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of each side (default: %(default)s)")
-    parser.add_argument("--backend", default="tensorflow", help="of our side (default: %(default)s)")
+    add = parser.add_argument
+    add(
+        "--recipe", default="multi30k-en-de", metavar="NAME", help="of translate: sizes, batches (default: %(default)s)"
+    )
+    add("--precision", default="bfloat16", choices=["float32", "bfloat16"], help="of our side (default: %(default)s)")
+    add("--updates", type=int, default=40, metavar="N", help="of a round (default: %(default)s)")
+    add("--rounds", type=int, default=3, metavar="N", help="rounds of each side (default: %(default)s)")
+    add("--backend", default="tensorflow", help="of our side (default: %(default)s)")
     _json(parser)
 
 

@@ -2,7 +2,8 @@
 
 Each side runs in a process of its own. Ours has everything on: input from Grain, label smoothing, clipping, an
 exponential average of the weights. The peer has its batches ready in memory, smoothing and clipping, PyTorch's fused
-AdamW, and no average.
+AdamW, and no average. Where ours computes in bfloat16, the peer is measured in float32 and in bfloat16 (PyTorch's
+autocast), and what counts is the faster of the two.
 """
 
 from __future__ import annotations
@@ -22,30 +23,33 @@ import numpy as np
 
 from zoo.errors import UserError
 
-RECIPE = "multi30k-en-de"
-
 
 def measure(args: Namespace) -> dict[str, Any]:
-    """Runs both sides `rounds` times, alternating.
+    """Runs the sides `rounds` times, in turn.
 
-    Returns: tokens a second of each round by side, and the ratios of neighbouring rounds.
+    Returns: tokens a second of each round by side, and in each round how many times the faster peer's ours are.
     """
-    sides = ["zoo", *(["marian"] if find_spec("transformers") and find_spec("torch") else [])]
+    sides = {"zoo": args.precision}
+    if find_spec("transformers") and find_spec("torch"):
+        sides |= {f"marian {precision}": precision for precision in dict.fromkeys(["float32", args.precision])}
     speeds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(args.rounds):
-        for side in sides:
-            command = [sys.executable, "-m", "apps.benches.train", side, str(args.updates)]
+        for side, precision in sides.items():
+            what = [side.split()[0], args.recipe, precision, str(args.updates)]
+            command = [sys.executable, "-m", "apps.benches.train", *what]
             env = {**os.environ, "KERAS_BACKEND": args.backend or "tensorflow"}
             out = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
             if out.returncode:
                 raise UserError(f"measuring {side} failed; its own last words stand above")
             speeds[side].append(float(out.stdout.splitlines()[-1]))
-    ratios = [ours / theirs for ours, theirs in zip(speeds["zoo"], speeds.get("marian", []), strict=False)]
+    peers = [each for side, each in speeds.items() if side != "zoo"]
+    ratios = [ours / max(theirs) for ours, *theirs in zip(speeds["zoo"], *peers, strict=True) if theirs]
     return {
         "tokens_per_second": speeds,
         "ratios": ratios,
         "backend": args.backend or "tensorflow",
-        "recipe": RECIPE,
+        "recipe": args.recipe,
+        "precision": args.precision,
         **processor(),
     }
 
@@ -70,9 +74,13 @@ def show(result: dict[str, Any]) -> None:
     table = Table(title=title)
     for column in ("side", "median", "lowest", "highest"):
         table.add_column(column, justify="left" if column == "side" else "right")
-    named = {"zoo": f"zoo on {result['backend']}", "marian": "transformers' Marian on PyTorch"}
     for side, speeds in result["tokens_per_second"].items():
-        table.add_row(named[side], *(f"{f(speeds):,.0f}" for f in (statistics.median, min, max)))
+        name, _, precision = side.partition(" ")
+        named = {"zoo": f"zoo on {result['backend']}", "marian": "transformers' Marian on PyTorch"}[name]
+        table.add_row(
+            f"{named}, {precision or result['precision']}",
+            *(f"{f(speeds):,.0f}" for f in (statistics.median, min, max)),
+        )
     Console().print(table)
     if result["ratios"]:
         low, middle, high = (f(result["ratios"]) for f in (min, statistics.median, max))
@@ -81,8 +89,8 @@ def show(result: dict[str, Any]) -> None:
         print("the peer was skipped: transformers and torch are not installed")
 
 
-def _batches() -> Any:
-    """The task of the recipe, and its updates as Grain gives them, endlessly."""
+def _batches(name: str) -> Any:
+    """The task of a recipe, and its updates as Grain gives them, endlessly."""
     from zoo import recipe as recipes
     from zoo.data import loading
     from zoo.data.plan import Plan
@@ -93,7 +101,7 @@ def _batches() -> Any:
     be_quiet()
     overrides = ["training.average_decay=0.999", "training.average_checkpoints=1", "training.clip_norm=1.0"]
     overrides.append("preprocessing.sampling=0")  # both sides see the same rows
-    recipe = recipes.read(recipes.find("translate", RECIPE), Translate.schema(), overrides)
+    recipe = recipes.read(recipes.find("translate", name), Translate.schema(), overrides)
     run = Run(Path(tempfile.mkdtemp()) / "run", recipe)
     run.claim()
     rows, _ = run.prepare()
@@ -105,13 +113,13 @@ def _tokens(batch: dict[str, np.ndarray]) -> int:
     return int(batch["source_mask"].sum() + batch["target_mask"].sum())
 
 
-def _zoo(updates: int) -> float:
-    task, stream = _batches()
+def _zoo(recipe: str, precision: str, updates: int) -> float:
+    task, stream = _batches(recipe)
     from zoo.training import devices, schedules
     from zoo.training.optimizer import build_optimizer
 
     choices = task.recipe.training
-    devices.prepare(deterministic=False, precision="float32", seed=1, devices=1)
+    devices.prepare(deterministic=False, precision=precision, seed=1, devices=1)
     model = task.build_model(1)
     optimizer = build_optimizer(choices, schedules.build(choices), model.trainable_variables)
     step = devices.make_step(
@@ -120,8 +128,8 @@ def _zoo(updates: int) -> float:
     return _timed(updates, stream, lambda batch: step([batch]), lambda sums: float(sums["loss"]))
 
 
-def _marian(updates: int) -> float:
-    task, stream = _batches()
+def _marian(recipe: str, precision: str, updates: int) -> float:
+    task, stream = _batches(recipe)
     import torch
     from transformers import MarianConfig, MarianMTModel
 
@@ -151,14 +159,15 @@ def _marian(updates: int) -> float:
 
     def step(batch: dict[str, np.ndarray]) -> Any:
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
-        logits = model(
-            input_ids=tensors["source_ids"],
-            attention_mask=tensors["source_mask"],
-            decoder_input_ids=tensors["target_ids"],
-        ).logits
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = model(
+                input_ids=tensors["source_ids"],
+                attention_mask=tensors["source_mask"],
+                decoder_input_ids=tensors["target_ids"],
+            ).logits
         labels = tensors["labels"].long().masked_fill(~tensors["target_mask"], -100)
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), label_smoothing=choices.label_smoothing
+            logits.flatten(0, 1).float(), labels.flatten(), label_smoothing=choices.label_smoothing
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -185,4 +194,4 @@ def _timed(updates: int, stream: Any, step: Any, read: Any) -> float:
 
 
 if __name__ == "__main__":
-    print({"zoo": _zoo, "marian": _marian}[sys.argv[1]](int(sys.argv[2])))
+    print({"zoo": _zoo, "marian": _marian}[sys.argv[1]](*sys.argv[2:4], int(sys.argv[4])))
