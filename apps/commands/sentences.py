@@ -12,7 +12,7 @@ import numpy as np
 from zoo.data.prepared import fingerprint_of
 from zoo.data.readers import open_table
 from zoo.data.textfiles import format_of
-from zoo.data.vectors import Embed, kept_vectors
+from zoo.data.vectors import Blocks, Embed, kept_vectors
 from zoo.errors import UserError
 from zoo.run import Run, cache_folder
 from zoo.tasks.embed import Embed as EmbedTask
@@ -37,7 +37,7 @@ class Embedder(NamedTuple):
     embed: Embed
     fingerprint: str
 
-    def vectors(self, sentences: Sentences) -> list[np.ndarray]:
+    def vectors(self, sentences: Sentences) -> Blocks:
         """The vectors of a file's sentences, in blocks float32 [n, D]; made once, then kept below $ZOO_CACHE."""
         fingerprint = fingerprint_of([sentences.path], self.fingerprint, sentences.column)
         return kept_vectors(sentences.texts, self.embed, cache_folder().with_name("vectors") / fingerprint)

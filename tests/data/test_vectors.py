@@ -1,5 +1,7 @@
 """Vectors on disk, and what is near what: against brute force, over many blocks, and after a stop."""
 
+import os
+import resource
 from itertools import combinations
 
 import numpy as np
@@ -67,6 +69,20 @@ def test_vectors_are_made_once_and_what_was_stopped_goes_on(tmp_path, monkeypatc
     assert [len(block) for block in blocks] == [3, 3, 2]
     assert np.array_equal(np.vstack(blocks), whole) and blocks[0].dtype == np.float32
     assert sorted(path.name for path in folder.iterdir()) == ["000000000.npy", "000000003.npy", "000000006.npy"]
+
+
+def test_there_may_be_more_blocks_than_files_may_be_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "BLOCK", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = len(os.listdir("/dev/fd")) + 50
+    whole = drawn(many, 0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (many, hard))
+    try:
+        blocks = kept_vectors([*map(str, range(many))], lambda texts: whole[[int(text) for text in texts]], tmp_path)
+        assert len(blocks) == many
+        assert nearest(whole[:3], blocks, 1)[1].tolist() == [[0], [1], [2]]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

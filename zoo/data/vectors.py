@@ -7,9 +7,9 @@ none is missed, and no more than a block of them is in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,21 @@ class Pair(NamedTuple):
     second: int
 
 
-def kept_vectors(texts: Sequence[str], embed: Embed, folder: Path) -> list[np.ndarray]:
+class Blocks(Sequence[np.ndarray]):
+    """Blocks in files, each mapped when it is asked for: a file counts as open as long as it is mapped."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = [*paths]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: Any) -> Any:
+        # A plain view: slicing np.memmap itself costs five times.
+        return np.load(self._paths[number], mmap_mode="r").view(np.ndarray)
+
+
+def kept_vectors(texts: Sequence[str], embed: Embed, folder: Path) -> Blocks:
     """The vectors of all texts: those that are in the folder already, and of the rest what `embed` gives.
 
     A block is kept as soon as it is made, under its name whole or not at all: what was stopped goes on there.
@@ -39,7 +53,7 @@ def kept_vectors(texts: Sequence[str], embed: Embed, folder: Path) -> list[np.nd
         embed: texts -> vectors of length 1, float32 [n, D].
         folder: for these texts and this model alone, so named by a fingerprint of both.
 
-    Returns: blocks float32 [up to BLOCK, D], memory-mapped, in order.
+    Returns: blocks float32 [up to BLOCK, D], in order, each mapped when it is asked for.
 
     Raises: UserError where the folder cannot be written to.
     """
@@ -51,8 +65,7 @@ def kept_vectors(texts: Sequence[str], embed: Embed, folder: Path) -> list[np.nd
             for path, part in missing.items():
                 _write(path, embed(part))
                 progress.advance(len(part))
-    # A plain view: slicing np.memmap itself costs five times.
-    return [np.load(path, mmap_mode="r").view(np.ndarray) for path in blocks]
+    return Blocks(blocks)
 
 
 def _write(path: Path, block: np.ndarray) -> None:
