@@ -54,6 +54,16 @@ def seeds() -> Iterator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def determinism() -> Iterator[None]:
+    """A training that is to be repeatable says so for its process; TensorFlow then refuses to draw without a seed."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 DEVICES = {
     "tensorflow": """
         import tensorflow as tf

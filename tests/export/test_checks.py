@@ -104,9 +104,10 @@ def test_half_storage_answers_as_the_rounded_model(bundle):
     found = exported.functions["serving_default"](tf.constant(TEXTS))
     expected = exported.reference(TEXTS)
     assert [each.decode() for each in found["text"].numpy()] == expected["text"]
-    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4, atol=1e-5)
     whole = build(bundle, "float32").reference(TEXTS)
-    assert np.abs(np.subtract(whole["score"], expected["score"])).max() > 1e-4  # rounding is seen
+    rounding = np.abs(np.subtract(whole["score"], expected["score"])).max()
+    assert rounding > 1e-4
+    assert np.abs(np.subtract(found["score"], expected["score"])).max() < 0.1 * rounding
 
 
 def test_what_is_longer_is_cut_and_said(bundle):
