@@ -60,6 +60,17 @@ def _trained(teacher: Start | Run) -> Start:
     return Start.of(Run.open(teacher.folder))
 
 
+def _prepare(choices: Any) -> None:
+    from zoo.training import devices
+
+    devices.prepare(
+        deterministic=choices.deterministic,
+        precision=choices.precision,
+        seed=choices.seed,
+        devices=choices.devices,
+    )
+
+
 def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Trains a run to its end, from where it stands.
 
@@ -74,19 +85,13 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
         UserError: the folder belongs to another recipe or process, or the data cannot be used.
         KeyboardInterrupt: the user's, after a checkpoint was saved.
     """
-    from zoo.training import devices
-
+    choices = run.recipe.training
+    _prepare(choices)  # before a teacher computes: then it would be too late for several devices
     named = teachers_of(run)
     run.claim()
     with only_one(run.folder):
         teachers = [_trained(each) for each in named]
-        choices = run.recipe.training
-        devices.prepare(
-            deterministic=choices.deterministic,
-            precision=choices.precision,
-            seed=choices.seed,
-            devices=choices.devices,
-        )
+        _prepare(choices)  # again: teachers were trained by choices of their own
         session = Session(run, start_from, teachers)
         session.run_loop(callbacks)
         return session.logs
