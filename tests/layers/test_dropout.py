@@ -20,6 +20,12 @@ def test_the_rate_becomes_zero_and_the_rest_is_scaled_up(rate: float):
     assert (out == 0).mean() == pytest.approx(rate, abs=5 * deviation)
 
 
+@pytest.mark.parametrize("rate", [1e-6, 1 - 1e-6])
+def test_a_rate_near_the_ends_is_none_of_them(rate: float):
+    out = array(Dropout(rate, generator())(ONES, training=True))
+    assert np.isfinite(out).all() and (out == 0).mean() == pytest.approx(rate, abs=1e-3)
+
+
 def test_whole_rows_live_or_die_together():
     rows = array(Dropout(0.5, generator(), whole_rows=True)(ONES, training=True)).reshape(len(ONES), -1)
     assert (rows == rows[:, :1]).all()

@@ -20,7 +20,7 @@ def factors(shape: Any, rate: float, seed: Any, dtype: str) -> tf.Tensor:
         shape: int32 [N], of the result.
         seed: integers [2]; it decides everything.
     """
-    kept = LEVELS - round(rate * LEVELS)
+    kept = LEVELS - min(max(round(rate * LEVELS), 1), LEVELS - 1)  # any rate leaves some of both
     size = tf.reduce_prod(shape)
     words = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
     halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
