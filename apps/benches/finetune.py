@@ -105,6 +105,8 @@ def _recipe(args: Namespace, start: Start) -> Recipe:
     recipe = recipes.read(path, ClassifyText.schema(), changes)
     if recipe.data.multi_label:
         raise UserError("fine-tuning is measured with one label a text", where=str(path))
+    if recipe.training.teacher:
+        raise UserError("fine-tuning is measured without a teacher", where=str(path))
     return with_model_of(recipe, start, pooler)
 
 

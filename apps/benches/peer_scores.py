@@ -87,6 +87,8 @@ def measure(args: Namespace) -> dict[str, Any]:
         run.claim()
         rows, _ = run.prepare(start.preprocessors)
         task, test = run.task, TestSet.of_recipe(run.task)
+        if task.teachers:
+            raise UserError("the peer learns from no teacher", where=recipe.name)
         if test is None:
             raise UserError("this recipe names no test set", where=recipe.name)
         torch.manual_seed(choices.seed)
