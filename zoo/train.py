@@ -41,6 +41,8 @@ def teachers_of(run: Run) -> list[Start | Run]:
     """
     found: list[Start | Run] = []
     for name in run.task.teachers:
+        if name in run.folder.parts:
+            raise UserError(f"the recipe {name} would be its own teacher", where="[training] teachers")
         try:
             if Path(name).exists() or not recipes.known(run.recipe.task, name):
                 found.append(starting_point(name))

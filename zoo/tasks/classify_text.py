@@ -63,7 +63,9 @@ class Training(FineTuning):
     class_weights: str | dict[str, float] = option(
         "none", 'how often an example of each label counts: none, "balanced" by the training data, or a table by label'
     )
-    teacher: str = option("", "a run or model home, larger and for the same labels, whose probabilities are learned")
+    teacher: str = option(
+        "", "a run, a home or a recipe (trained first), for the same labels: its probabilities are learned"
+    )
     temperature: float = option(2.0, "with a teacher: both logits are divided by it", low=0.1, high=100.0)
     label_weight: float = option(
         0.1, "with a teacher: weight of the label beside what the teacher says, which has the rest", low=0.0, high=1.0

@@ -31,7 +31,7 @@ class Translations(Table):
         teachers: recipe, preprocessors and weights of each (`zoo.run.Start`).
         languages: of the pairs, `source_language` and `target_language`.
         folder: where the translations are kept, a file for each teacher, a line for each pair. A file that is whole
-            is found again, by the teacher's weights and by the texts.
+            is found again, by the texts and by all that decides what the teacher makes of them.
 
     Raises: UserError for a teacher of another task or of other languages.
     """
@@ -63,11 +63,14 @@ class Translations(Table):
 
     def _translated(self, teacher: Any, side: str, folder: Path) -> Path:
         """The file of a teacher's translations, which is made where it is not there."""
+        import keras
+
         from zoo.training.checkpoints import digest, weights
 
         task = cast(Any, make(teacher.recipe))
         task.preprocessors = dict(teacher.preprocessors)
-        told = hashlib.sha256(f"{task.fingerprint} {digest(weights(teacher.weights))}".encode())
+        how = f"{task.fingerprint} {teacher.recipe.decoding} {keras.config.dtype_policy().name}"
+        told = hashlib.sha256(f"{how} {digest(weights(teacher.weights))}".encode())
         for text in self._asked(side):
             told.update(f"{text!r}\n".encode("utf-8", "surrogatepass"))
         path = folder / f"{told.hexdigest()[:16]}.txt"
