@@ -55,6 +55,15 @@ def seeds() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def not_quiet() -> Iterator[None]:
+    """A command line that a test calls may be told to be quiet, for its process."""
+    from zoo.progress import be_quiet
+
+    yield
+    be_quiet(False)
+
+
+@pytest.fixture(autouse=True)
 def determinism() -> Iterator[None]:
     """A training that is to be repeatable says so for its process; TensorFlow then refuses to draw without a seed."""
     yield
