@@ -173,7 +173,7 @@ def _marian(recipe: str, precision: str, updates: int) -> float:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), choices.clip_norm)
         optimizer.step()
-        return loss
+        return loss.detach()
 
     ready = iter([next(stream) for _ in range(2 * updates)])
     return _timed(updates, ready, step, float)
