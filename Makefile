@@ -13,7 +13,7 @@ test-all_extras := tensorflow,jax,torch,test
 parity_extras := tensorflow,test,parity
 bench_extras := tensorflow,torch,bench
 lint_extras := lint
-# Tests compile much and compute little: two processes, a file of tests each, take little more than half the time of one.
+# Tests compile much and compute little: two processes, each with a file of tests at a time.
 quick_xla := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 two := -n 2 --dist loadfile
 

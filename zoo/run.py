@@ -25,6 +25,7 @@ from zoo.progress import say, track
 from zoo.recipe import Recipe
 from zoo.tasks.task import Task, find, make
 
+TEACHERS = "teachers"  # in the folder of a run: what they say, and those that are trained first
 PACKAGES = ("zoo", "keras", "tensorflow", "jax", "torch", "grain", "numpy", "sentencepiece")
 
 
@@ -122,7 +123,7 @@ class Run:
             draft.rename(folder)
         self.task.check()
         if teachers:
-            tables[0] = self.task.taught(tables[0], teachers, self.folder / "teachers")
+            tables[0] = self.task.taught(tables[0], teachers, self.folder / TEACHERS)
         parts = [self._prepare(part, table) for part, table in zip(("train", "validation"), tables, strict=True)]
         for part, rows in zip(("train", "validation"), parts, strict=True):
             dropped = "".join(f"; {count:,} left out: {reason}" for reason, count in rows.dropped.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from zoo.data.choices import open_part
 from zoo.data.plan import Plan
 from zoo.errors import UserError
 from zoo.progress import say, track
-from zoo.run import Run, Start, environment, only_one
+from zoo.run import TEACHERS, Run, Start, environment, only_one
 
 SCORED_ROWS = 2000  # of the validation set, at most, when a score selects
 ACCURACIES = ("accuracy", "order_accuracy")  # of pre-training, told beside its loss
@@ -41,16 +41,16 @@ def teachers_of(run: Run) -> list[Start | Run]:
     """
     found: list[Start | Run] = []
     for name in run.task.teachers:
-        if name in run.folder.parts:
-            raise UserError(f"the recipe {name} would be its own teacher", where="[training] teachers")
         try:
             if Path(name).exists() or not recipes.known(run.recipe.task, name):
                 found.append(starting_point(name))
-            else:
-                recipe = recipes.read(recipes.find(run.recipe.task, name), type(run.task).schema())
-                found.append(Run(run.folder / "teachers" / name, recipe))
+                continue
         except UserError as error:
             raise UserError(error.problem, where=f"[training] teacher: {error.where}", remedy=error.remedy) from error
+        if (TEACHERS, name) in pairwise(run.folder.parts):
+            raise UserError(f"the recipe {name} is, by way of others, its own teacher", where="[training] teachers")
+        path = recipes.find(run.recipe.task, name)
+        found.append(Run(run.folder / TEACHERS / name, recipes.read(path, type(run.task).schema())))
     return found
 
 
@@ -93,7 +93,8 @@ def train(run: Run, *, start_from: Start | None = None, callbacks: Sequence[Any]
     run.claim()
     with only_one(run.folder):
         teachers = [_trained(each) for each in named]
-        _prepare(choices)  # again: teachers were trained by choices of their own
+        if teachers:
+            _prepare(choices)  # again: they were trained by choices of their own
         session = Session(run, start_from, teachers)
         session.run_loop(callbacks)
         return session.logs

@@ -60,3 +60,16 @@ def learn(task: Any, rows: list[dict[str, Any]], updates: int, rate: float = 3e-
                 break
     step.sync()
     return model
+
+
+def looks_for(labels: tuple[str, ...], **tables: Any) -> tuple[Any, Any]:
+    """A classifier, and its model that has learned to look for the one of its labels that a text holds."""
+    task = made("classify_text", labels, **tables)
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(64):
+        words = rng.choice(["a", "film", "the", "was", "so", "play"], rng.integers(1, 5)).tolist()
+        label = str(rng.choice(sorted(labels)))
+        words.insert(int(rng.integers(len(words) + 1)), label)
+        rows.append(task.encode({"text": " ".join(words), "label": label}))
+    return task, learn(task, rows, 40)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.tasks.encoders import BAD, CLS, FILM, GOOD, PAD, SEP, SMALL, VOCABULARY, A, learn, made, sums
+from tests.tasks.encoders import BAD, CLS, FILM, GOOD, PAD, SEP, SMALL, VOCABULARY, A, looks_for, made, sums
 from zoo.data.encoding import Encoder
 from zoo.data.plan import Shape
 from zoo.data.readers import Example
@@ -227,15 +227,7 @@ def test_saved_and_loaded(tmp_path):
 @pytest.fixture(scope="module")
 def learned():
     """A classifier that has learned to look for the words good and bad."""
-    task = made("classify_text", LABELS)
-    rng = np.random.default_rng(0)
-    rows = []
-    for _ in range(64):
-        words = rng.choice(["a", "film", "the", "was", "so", "play"], rng.integers(1, 5)).tolist()
-        label = str(rng.choice(LABELS))
-        words.insert(int(rng.integers(len(words) + 1)), label)
-        rows.append(task.encode({"text": " ".join(words), "label": label}))
-    return task, learn(task, rows, 40)
+    return looks_for(LABELS)
 
 
 def test_learns_and_answers(learned):

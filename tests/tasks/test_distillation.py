@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tasks.encoders import SMALL, VOCABULARY, learn, made, sums
+from tests.tasks.encoders import SMALL, VOCABULARY, looks_for, made, sums
 from zoo import recipe as recipes
 from zoo.data.plan import Shape
 from zoo.data.tables import Example, Table
@@ -117,15 +117,7 @@ def test_phrases_are_not_cut_out_of_pairs():
 @pytest.fixture(scope="module")
 def teacher():
     """A classifier that looks for the words good and bad; its labels stand in another order than the student's."""
-    task = made("classify_text", LABELS[::-1], training={"seed": 5})
-    rng = np.random.default_rng(0)
-    rows = []
-    for _ in range(64):
-        words = rng.choice(["a", "film", "the", "was", "so", "play"], rng.integers(1, 5)).tolist()
-        label = str(rng.choice(LABELS))
-        words.insert(int(rng.integers(len(words) + 1)), label)
-        rows.append(task.encode({"text": " ".join(words), "label": label}))
-    return task, learn(task, rows, 40)
+    return looks_for(LABELS[::-1], training={"seed": 5})
 
 
 def start_of(task, model):

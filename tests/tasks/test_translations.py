@@ -113,6 +113,9 @@ def test_a_recipe_that_is_named_is_trained_first(tmp_path, monkeypatch):
     assert Run.open(folder / "teachers" / "small").checkpoints.latest()[1]["step"] == 2
     (written,) = (folder / "teachers").glob("*.txt")
     assert written.read_text().count("\n") == 60
+    recipes.write(student, recipes.FOLDER / "translate" / "small.toml")  # now it names itself
+    with pytest.raises(UserError, match="its own teacher"):
+        train(Run(tmp_path / "small", student))
     tables["training"] |= {"teachers": [str(tmp_path / "gone")]}
     with pytest.raises(UserError, match="no version of a model"):
         train(Run(tmp_path / "other", recipes.made("translate", "student", "", tables, Translate.schema())))

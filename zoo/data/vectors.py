@@ -6,7 +6,6 @@ none is missed, and no more than a block of them is in memory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.files import whole
 from zoo.progress import track
 
 BLOCK = 2048  # vectors of a file, which are in memory together
@@ -69,14 +69,9 @@ def kept_vectors(texts: Sequence[str], embed: Embed, folder: Path) -> Blocks:
 
 
 def _write(path: Path, block: np.ndarray) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with whole(path) as file:
             np.save(file, block)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
     except OSError as error:
         remedy = "Free space there, or let ZOO_CACHE name another folder."
         raise UserError(f"cannot be written ({error.strerror})", where=str(path.parent), remedy=remedy) from error

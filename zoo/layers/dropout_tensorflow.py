@@ -1,7 +1,7 @@
 """Dropout's random numbers on TensorFlow.
 
-`tf.nn.experimental.stateless_dropout` draws a float for each value and selects. On a CPU that was 6 % of an update of a
-small translator in float32 and a quarter in bfloat16. Half of a random word decides as well, and a product selects.
+`tf.nn.experimental.stateless_dropout` draws a float for each value and selects; both are slow on a CPU, most of all in
+bfloat16. Half of a random word decides as well, and a product selects.
 """
 
 from __future__ import annotations

@@ -157,22 +157,12 @@ class MaskedWordsHead(keras.layers.Layer):
 class PreTrainingHead(MaskedWordsHead):
     """Beside the words, `order`: logits [B, 2] of a pooled vector [B, D], whether two segments belong so (section 3.1).
 
-    Args:
-        as those of MaskedWordsHead.
+    Arguments are those of MaskedWordsHead.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int,
-        activation: str = "gelu",
-        epsilon: float = 1e-12,
-        seed_generator: keras.random.SeedGenerator | None = None,
-        deviation: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(vocabulary, width, activation, epsilon, seed_generator, deviation, **kwargs)
-        initializer = matrices(seed_generator, deviation)
+    def __init__(self, *arguments: Any, **choices: Any) -> None:
+        super().__init__(*arguments, **choices)
+        initializer = self.hidden.kernel_initializer
         self.order = keras.layers.Dense(2, kernel_initializer=initializer, name="order", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:

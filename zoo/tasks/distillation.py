@@ -9,7 +9,6 @@ what it costs without one.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
@@ -20,6 +19,7 @@ import numpy as np
 
 from zoo.data.tables import Example, Table
 from zoo.errors import UserError, nearest
+from zoo.files import whole
 from zoo.progress import say, track
 from zoo.tasks.task import make
 
@@ -161,14 +161,9 @@ class Taught(Table):
         if path.is_file():
             return np.load(path)
         found = teacher.probabilities(self._texts(), self.rows)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".partial")
-        with draft.open("wb") as file:
-            np.save(file, found)
-            file.flush()
-            os.fsync(file.fileno())
         for old in path.parent.glob("*.npy"):
             say("the teacher or the texts are others than before: it was asked anew")
             old.unlink()
-        draft.replace(path)
+        with whole(path) as file:
+            np.save(file, found)
         return found

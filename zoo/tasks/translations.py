@@ -9,7 +9,6 @@ that the pairs do not hold.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, cast
 
 from zoo.data.tables import Example, Table
 from zoo.errors import UserError
+from zoo.files import whole
 from zoo.progress import track
 from zoo.tasks.task import make
 
@@ -78,16 +78,12 @@ class Translations(Table):
             return path
         model = task.build_model(teacher.recipe.training.seed)
         task.start_from(model, teacher)
-        folder.mkdir(parents=True, exist_ok=True)
-        draft, texts = path.with_suffix(".partial"), self._asked(side)
-        with draft.open("w", encoding="utf-8") as file, track("asking a teacher", total=None, unit="texts") as progress:
+        texts = self._asked(side)
+        with whole(path) as file, track("asking a teacher", total=None, unit="texts") as progress:
             while some := list(islice(texts, AT_ONCE)):
                 # A line each, whatever white space an answer holds.
-                file.writelines(" ".join(answer.split()) + "\n" for answer in task.predict(model, some))
+                file.writelines(f"{' '.join(answer.split())}\n".encode() for answer in task.predict(model, some))
                 progress.advance(len(some))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
         return path
 
 

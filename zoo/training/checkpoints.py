@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 
 from zoo.errors import UserError
+from zoo.files import whole
 from zoo.layers.adapters import blank, merge
 from zoo.progress import say
 
@@ -208,7 +208,8 @@ class Checkpoints:
         # The library writes the memory of an array as it lies there, whatever its strides say.
         arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         try:
-            _write_whole(path, safetensors_numpy.save(arrays, {HEADER: json.dumps(header)}))
+            with whole(path) as file:
+                file.write(safetensors_numpy.save(arrays, {HEADER: json.dumps(header)}))
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -295,22 +296,3 @@ def digest(arrays: Arrays) -> str:
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
     return found.hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that is there whole or not at all, whenever the process or the machine stops."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # else the new name may be lost although the data is safe
-    finally:
-        os.close(folder)
