@@ -75,6 +75,7 @@ def test_a_layer_and_a_head_are_chosen_and_a_piece_pointed_at(visit: Any, tmp_pa
         assert looked_at(tab) == weights
         assert opacities(tab) == [each for each in weights if float(each)]
     tab.get_by_text("As a table").click()
+    tab.locator("details .scroll > *").wait_for()  # filled once the browser tells of the opening
     assert tab.get_by_role("row").last.inner_text().split() == ["[SEP]", "25", "25", "25", "25"]
 
 
@@ -117,4 +118,5 @@ def test_axe_finds_no_fault(visit: Any, tmp_path: Path, scheme: str):
     tab = visit(written(tmp_path), color_scheme=scheme)
     tab.get_by_role("group", name="looks").get_by_role("button").nth(2).focus()
     tab.get_by_text("As a table").click()
+    tab.locator("details .scroll > *").wait_for()  # filled once the browser tells of the opening
     assert axe.run(tab).response["violations"] == []

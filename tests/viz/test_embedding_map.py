@@ -119,6 +119,7 @@ def test_labels_and_words_sift_the_texts(visit: Any, tmp_path: Path):
     tab.get_by_role("button", name="L").click()
     assert told(tab) == "2 of 4 texts." and tab.locator("circle.pale").count() == 2
     tab.get_by_text("As a list").click()
+    tab.locator("details .scroll > *").wait_for()  # filled once the browser tells of the opening
     assert tab.get_by_label("All texts").inner_text().split("\n") == ["R: right", "R: right <b>above</b></script>"]
     tab.get_by_label("Find").fill("ABOVE")
     assert told(tab) == "1 of 4 texts."
@@ -150,4 +151,5 @@ def test_axe_finds_no_fault(visit: Any, tmp_path: Path, scheme: str):
     point_at(tab, 2)
     tab.get_by_role("button", name="L").click()
     tab.get_by_text("As a list").click()
+    tab.locator("details .scroll > *").wait_for()  # filled once the browser tells of the opening
     assert axe.run(tab).response["violations"] == []
