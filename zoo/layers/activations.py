@@ -17,4 +17,8 @@ def activation(name: str) -> Callable[[Any], Any]:
     """
     if name == "gelu_tanh":
         return partial(keras.activations.gelu, approximate=True)
+    if name == "gelu" and keras.config.backend() == "tensorflow":
+        from zoo.layers.activations_tensorflow import gelu
+
+        return gelu
     return keras.activations.get(name)

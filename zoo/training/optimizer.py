@@ -13,7 +13,19 @@ from zoo.training.choices import Pace, TrainingChoices
 NOT_DECAYED = ("bias", "gamma", "beta", "positions")
 
 
-class PacedAdamW(keras.optimizers.AdamW):
+class AdamW(keras.optimizers.AdamW):
+    """Keras's AdamW, which TensorFlow computes in one pass over memory."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if keras.config.backend() == "tensorflow":
+            from zoo.training.optimizer_tensorflow import fused
+
+            if fused(self, gradient, variable, learning_rate):
+                return
+        super().update_step(gradient, variable, learning_rate)
+
+
+class PacedAdamW(AdamW):
     """AdamW in which each variable has a learning rate of its own, a share of the schedule's.
 
     Means and variances of the gradients are kept from the first update on, also of a variable that does not learn yet.
@@ -61,7 +73,7 @@ def build_optimizer(choices: TrainingChoices, schedule: Any, variables: list[Any
         "name": "adamw",
     }
     paces = choices.paces([variable.path for variable in variables])
-    optimizer = PacedAdamW(paces, **settings) if paces else keras.optimizers.AdamW(**settings)
+    optimizer = PacedAdamW(paces, **settings) if paces else AdamW(**settings)
     if choices.weight_decay:
         decayed = [v for v in variables if not any(part in v.path for part in NOT_DECAYED)]
         left_out = {id(v) for v in decayed}

@@ -103,14 +103,11 @@ class Step(BaseStep):
 
     def _apply(self, gradients: list[tf.Tensor], sums: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         count = tf.maximum(sums["count"], 1.0)
-        gradients = [g / count for g in gradients]
-        norm = tf.linalg.global_norm(gradients)
-        if self.clip_norm:
-            gradients = [g * (self.clip_norm / tf.maximum(norm, self.clip_norm)) for g in gradients]
-        if self.devices > 1:
-            # Keras sums what it is given over the replicas. The norm needed that sum before, so each gives its share.
-            gradients = [g / self.devices for g in gradients]
-        self.optimizer.apply(gradients, self.weights)
+        norm = tf.linalg.global_norm(gradients) / count
+        scale = self.clip_norm / tf.maximum(norm, self.clip_norm) if self.clip_norm else 1.0
+        # Keras sums what it is given over the replicas. The norm needed that sum before, so each gives its share.
+        scale /= count * self.devices
+        self.optimizer.apply([g * scale for g in gradients], self.weights)
         if self.averages is not None:
             rate = average_rate(self.average_decay, self.optimizer.iterations)
             for average, weight in zip(self.averages, self.weights, strict=True):
