@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from apps.commands.frame import task_line
 
-app = task_line("fill_mask", __doc__)
+app = task_line("fill_mask", __doc__, name="pretrain_bert")
 
 main = app.main
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,6 +92,15 @@ def start_of(path: Path) -> Start:
     return Start(made_recipe(found, path.resolve().name), {"text": found.subwords}, weights)
 
 
+def with_fixed(overrides: Sequence[str], fixed: Sequence[str]) -> list[str]:
+    """What a user sets, with what the bench needs as it is. Raises: UserError where both name the same field."""
+    fields = {change.partition("=")[0]: change for change in fixed}
+    for override in overrides:
+        if field := fields.get(override.partition("=")[0].strip()):
+            raise UserError(f"the bench holds {field}, for both sides alike", where=f"--set {override}")
+    return [*overrides, *fixed]
+
+
 def _recipe(args: Namespace, start: Start) -> Recipe:
     """The recipe that says what is read and how, with the encoder of `start`."""
     from apps.commands.task import with_model_of
@@ -98,7 +108,7 @@ def _recipe(args: Namespace, start: Start) -> Recipe:
 
     mean = getattr(getattr(start.recipe, "model", None), "pooler", "") == "mean"
     pooler = ["model.pooler=cls_dense"] if mean else []
-    changes = [*args.overrides, *PLAIN, *pooler, f"training.freeze={args.freeze}"]
+    changes = with_fixed(args.overrides, (*PLAIN, *pooler, f"training.freeze={args.freeze}"))
     path = recipes.find("classify_text", args.recipe)
     if recipes.peek_task(path) != "classify_text":
         raise UserError("fine-tuning is measured with a recipe of classify_text", where=str(path))

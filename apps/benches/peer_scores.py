@@ -13,7 +13,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from apps.benches.finetune import start_of
+from apps.benches.finetune import start_of, with_fixed
 from apps.benches.peer import descend, inputs_of, make_optimizer
 from zoo import recipe as recipes
 from zoo.errors import UserError
@@ -123,7 +123,7 @@ def _recipe(args: Namespace, start: Any) -> Recipe:
     kind = find(recipes.peek_task(path))
     if getattr(kind, "head", "") not in AUTO:
         raise UserError(f'the peer has no head for the task "{kind.name}"', where=str(path))
-    return with_model_of(recipes.read(path, kind.schema(), [*args.overrides, *PLAIN]), start)
+    return with_model_of(recipes.read(path, kind.schema(), with_fixed(args.overrides, PLAIN)), start)
 
 
 def _train(peer: Peer, optimizer: Any, rates: Any, task: Any, rows: Any) -> None:

@@ -19,15 +19,16 @@ from apps.cli import (
 )
 
 
-def task_line(task: str, doc: str | None, checked: bool = False) -> CommandLine:
+def task_line(task: str, doc: str | None, checked: bool = False, name: str = "") -> CommandLine:
     """The command line of a task.
 
     Args:
         task: its name, which is that of the file too.
         doc: the file's docstring; --help shows it whole.
         checked: whether the task has labels, which `check` looks at.
+        name: of the file, where the task has a file of its own name besides.
     """
-    app = CommandLine(task, doc)
+    app = CommandLine(name or task, doc)
 
     def schema() -> Any:
         from zoo.tasks.task import find

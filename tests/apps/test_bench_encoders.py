@@ -24,14 +24,17 @@ def asked(**choices) -> Namespace:
 
 def test_a_recipe_becomes_what_both_sides_can_do():
     start = finetune.start_of(Path(SENTENCES))
-    layered = [*FEW, "training.layer_decay=0.5", "training.label_smoothing=0.2", "model.dropout=0.3"]
-    recipe = finetune._recipe(asked(overrides=layered, freeze="embeddings"), start)
+    wished = asked(recipe="sst2", overrides=[*FEW, "model.dropout=0.3"], freeze="embeddings")
+    recipe = finetune._recipe(wished, start)
     assert recipe.model.pooler == "cls_dense" and start.recipe.model.pooler == "mean"
     assert recipe.model.config.width == start.recipe.model.config.width == 8
     assert (recipe.training.layer_decay, recipe.training.label_smoothing) == (1.0, 0.0)
     assert (recipe.training.freeze, recipe.training.steps, recipe.model.dropout) == ("embeddings", 4, 0.3)
     with pytest.raises(UserError, match="a recipe of classify_text"):
         finetune._recipe(asked(recipe="zoo/recipes/embed/debug.toml"), start)
+    with pytest.raises(UserError, match="the bench holds training.accumulate=1") as caught:
+        finetune._recipe(asked(overrides=[*FEW, "training.accumulate=2"]), start)
+    assert caught.value.where == "--set training.accumulate=2"
 
 
 def test_what_is_not_the_same_model_is_told(capsys):

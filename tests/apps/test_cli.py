@@ -1,4 +1,5 @@
 import errno
+import importlib
 import os
 import subprocess
 import sys
@@ -186,3 +187,9 @@ def test_zoo_lists_the_files_and_hands_on_to_them(capsys):
     assert all(f"  {name}" in out and line in out for name, line in cli.tasks().items())
     assert cli.main(["transalte"]) == 2
     assert 'unknown task "transalte".' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", cli.tasks())
+def test_a_file_names_itself_in_its_help(name: str):
+    app = importlib.import_module(f"apps.{name}").app
+    assert app.parser.prog in (f"zoo {name}", f"python -m apps.{name}")
