@@ -2,9 +2,9 @@
 
 A model that is small, or has few pairs to learn from, learns better from what models write beside what people wrote,
 each in their own way: sequence-level knowledge distillation (Kim and Rush, 2016, arXiv 1606.07947); with several
-teachers, some of which translate back, data diversification (Nguyen et al., 2020, arXiv 1911.01986). Of a teacher's best
-outputs the one is taken that is nearest to what a person wrote (sequence-level interpolation, the fourth section of the
-first paper). No text is added that the pairs do not hold.
+teachers, some of which translate back, data diversification (Nguyen et al., 2020, arXiv 1911.01986). Of a teacher's
+best outputs the one is taken that is nearest to what a person wrote (sequence-level interpolation, the fourth section
+of the first paper). No text is added that the pairs do not hold.
 """
 
 from __future__ import annotations
