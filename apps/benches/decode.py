@@ -31,7 +31,8 @@ from zoo.progress import track
 BEAMS = (1, 4)
 PEERS = ("float32", "int8")
 FORCED = 32  # pieces of each answer of the random model
-VOCABULARY = 32_000  # of the random model; pieces that its preprocessor does not know are answered by "⁇"
+VOCABULARY = 32_000  # of the random model, which answers in the pieces that its preprocessor knows
+BYTES = 256  # of these pieces, behind the special ones; as they come at random they are no text
 SET, SPLIT = "multi30k", "test_2016_flickr"
 TEXTS = {"shipped": {1: 48, 8: 96, 32: 256}, "base": {1: 8, 8: 16, 32: 64}}  # texts of a round, by size of batch
 
@@ -95,7 +96,8 @@ def _prepare(name: str, home: Any, folder: Path) -> Model:
         model, choices = task.build_model(0), replace(home.recipe.decoding, n_best=1)
         restore_weights(model, home.weights)
     else:
-        model, choices = _random_base(), SearchChoices(length_factor=0.0, length_extra=FORCED)
+        known = task.preprocessors["target"].size
+        model, choices = _random_base(known), SearchChoices(length_factor=0.0, length_extra=FORCED)
     folder.mkdir()
     for beam in BEAMS:
         sections = {**home.recipe.sections, "decoding": replace(choices, beam=beam)}
@@ -115,8 +117,12 @@ def _prepare(name: str, home: Any, folder: Path) -> Model:
     return Model(name, folder, choices, home.recipe.preprocessing.lowercase)
 
 
-def _random_base() -> Any:
-    """A transformer-base whose last hidden state points away from the embedding of the end, so that none comes."""
+def _random_base(known: int) -> Any:
+    """A transformer-base whose last hidden state points away from the end and from what is no text: none of it comes.
+
+    Args:
+        known: pieces that the preprocessor can spell.
+    """
     from zoo.models.seq2seq import PRESETS, Seq2Seq
 
     config = replace(PRESETS["base"], source_vocabulary=VOCABULARY, target_vocabulary=VOCABULARY)
@@ -126,7 +132,8 @@ def _random_base() -> Any:
     beta = model.decoder.blocks[-1].around_feedforward.norm.beta
     beta.assign(np.asarray(beta) + 3 * away)
     table = np.array(model.target_embedding.table)
-    table[[config.pad_id, config.start_id, config.end_id]] = -10 * away
+    table[: max(config.pad_id, config.start_id, config.end_id) + 1 + BYTES] = -10 * away
+    table[known:] = -10 * away
     model.target_embedding.table.assign(table)
     return model
 

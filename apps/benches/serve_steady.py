@@ -64,25 +64,25 @@ def _swap(running: Bench, home: Path, path: Path) -> float | None:
 
 
 def soak(args: Namespace) -> dict[str, Any]:
-    """Asks over both transports, with few and many clients in turn, until the time is over.
+    """Asks over both transports, with few and many clients in turn, for so many minutes of load.
 
     Returns: "loads" (how many), "answered", "failed", "wrong", "memory_mb" after each load, "growth_mb" from the end
         of the first turn of all loads to the end, and "broken".
     """
-    end = time.monotonic() + args.minutes * 60
+    loads = max(len(_MIX), round(args.minutes * 60 / args.load_seconds))
     total = {"answered": 0, "failed": 0, "wrong": 0}
     memory: list[float] = []
     broken: list[str] = []
     with trivial() as subject, bench(subject, *_batching(args)) as running:
-        with track("soaking", len(_MIX), "loads of the first turn") as progress:
-            while time.monotonic() < end or len(memory) < len(_MIX):
-                transport, clients = _MIX[len(memory) % len(_MIX)]
+        with track("soaking", loads, "loads") as progress:
+            for number in range(loads):
+                transport, clients = _MIX[number % len(_MIX)]
                 rate = 200.0 if clients == 4 else 0.0  # one of the loads is an open loop
                 report = running.clients.ask(running.load(transport, clients, args.load_seconds, rate))
                 report |= running.judge(transport, report.pop("replies"))
                 for key in total:
                     total[key] += report[key]
-                broken += broken_load(f"load {len(memory) + 1}: {transport}, {clients} clients", report)
+                broken += broken_load(f"load {number + 1}: {transport}, {clients} clients", report)
                 memory.append(running.server.memory_mb())
                 progress.advance()
         if not running.server.alive():
@@ -90,7 +90,7 @@ def soak(args: Namespace) -> dict[str, Any]:
     growth = memory[-1] - memory[len(_MIX) - 1]
     if growth > MOST_GROWTH_MB:
         broken.append(f"the server's memory grew by {growth:.0f} MB")
-    return {"loads": len(memory), **total, "memory_mb": memory, "growth_mb": growth, "broken": broken}
+    return {"loads": loads, **total, "memory_mb": memory, "growth_mb": growth, "broken": broken}
 
 
 def _batching(args: Namespace) -> list[str]:
