@@ -1,4 +1,4 @@
-"""docs/text.md tells the truth: its commands parse, its fields and recipe read, its signatures are the code's."""
+"""docs/text.md and docs/pretraining.md tell the truth: commands parse, fields and recipe read, signatures are the code's."""
 
 import re
 import shlex
@@ -15,7 +15,8 @@ from zoo.errors import UserError
 from zoo.models.bert_config import PRESETS
 from zoo.tasks.task import TASKS, find
 
-PAGE = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("text.md", "pretraining.md")]
+PAGE = "\n".join(PAGES)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|\| )(?:zoo |python -m apps\.)([\w-]+) (.*)$", re.MULTILINE)
 FIELD = re.compile(r"`(data|preprocessing|model|training|decoding|export)\.(?!safetensors)(\w+)")
@@ -162,10 +163,12 @@ def test_signatures_are_those_of_the_task(name):
 
 
 def test_links_lead_somewhere():
-    def anchor(title):
-        return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    def anchors(page):
+        titles = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
-    anchors = {anchor(title) for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)}
-    links = re.findall(r"\]\(([^)]+)\)", PAGE)
-    assert links and [each for each in links if each.startswith("#") and each[1:] not in anchors] == []
-    assert [each for each in links if not each.startswith("#") and not (ROOT / "docs" / each).exists()] == []
+    for page in PAGES:
+        links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", page)]
+        texts = [(ROOT / "docs" / file).read_text(encoding="utf-8") if file else page for file, _, _ in links]
+        assert links
+        assert [at for (_, _, at), text in zip(links, texts, strict=True) if at and at not in anchors(text)] == []
