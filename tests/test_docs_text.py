@@ -1,4 +1,4 @@
-"""docs/text.md and docs/pretraining.md tell the truth: commands parse, fields and recipe read, signatures are the code's."""
+"""docs/text.md and docs/pretraining.md tell the truth: their commands, fields, recipe and signatures are the code's."""
 
 import re
 import shlex
