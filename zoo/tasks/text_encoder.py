@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +18,7 @@ from zoo.models.registry import FAMILIES
 from zoo.preprocessing.labels import Labels
 from zoo.preprocessing.subwords import SubwordChoices, fit_subwords, load_subwords
 from zoo.recipe import Schema, option
+from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
 from zoo.tasks.task import Task, make, resolve
 from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
@@ -31,9 +30,6 @@ STEP = 8  # lengths in `predict` are multiples of this: each shape is compiled
 OWN = {"/pooler/": "pooler", "/head/": "head", "/lora_kernel_": "low-rank additions"}
 # What two encoders may differ in and yet share their weights.
 FREE = ("vocabulary", "dropout", "attention_dropout", "head", "head_hidden", "classes", "pooler")
-
-# What was compiled for each model; goes when the model goes.
-_COMPILED: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -296,7 +292,7 @@ class TextEncoder(Task):
             model: of this task.
             rows: with ids and segments, as `encode_inputs` gives them.
         """
-        run = _compiled(model)
+        run = compiled(model)
         found: list[Any] = [None] * len(rows)
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]["ids"]))
         for first in range(0, len(order), ROWS):
@@ -326,21 +322,6 @@ def text_of(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(values[name], str):
         raise UserError(f'"{name}" must be a text, not {values[name]!r:.40}')
     return values[name]
-
-
-def _compiled(model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
-    """The model outside training as a compiled function of numpy arrays."""
-    import keras
-    from keras import ops
-
-    if model not in _COMPILED:
-        reference = weakref.ref(model)  # the model itself would keep its own entry, and so itself, alive
-        module = import_module(f"zoo.decoding.compile_{keras.config.backend()}")
-        _COMPILED[model] = module.compiled(
-            lambda inputs: ops.cast(reference()(inputs, training=False), "float32"), model.variables
-        )
-    run = _COMPILED[model]
-    return lambda batch: ops.convert_to_numpy(run({name: ops.convert_to_tensor(batch[name]) for name in INPUTS}))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
