@@ -20,9 +20,7 @@ from zoo.run import Run, Start
 from zoo.tasks.task import Task, find
 
 LOOKED_AT = 2000  # rows of the user's file that tell how long its texts are
-EPOCHS = 4  # that a training on the user's own file takes
 LEAST_UPDATES = 200
-OWN_RATE = 5e-4  # of an encoder that begins from nothing; one that has learned keeps the task's default
 
 
 def check_files(args: Namespace, task: str) -> None:
@@ -78,15 +76,15 @@ def own_recipe(args: Namespace, task: str, start: Start | None) -> Recipe:
     path = Path(args.run or Path("runs") / name) / "recipe.toml"
     if path.is_file():
         return _same_files(recipes.read(path, schema, args.overrides), tables["data"], path)
-    draft = _draft(task, tables, [each for each in args.overrides if each.startswith(("data.", "training.budget"))])
-    rows, characters = _look(draft)
-    budget = draft.recipe.training.budget
-    updates = max(LEAST_UPDATES, round(EPOCHS * rows * characters / 4 / budget))  # about four characters a piece
-    tables["training"] = {"steps": updates, "warmup": updates // 10}
+    plan = find(task).own
     if start is None:
-        tables["training"]["peak_rate"] = OWN_RATE
-        tables["model"] = {"preset": "mini"}
-    header = f"Made for {args.train}: {rows:,} rows; {EPOCHS} times through them."
+        tables |= {section: dict(fields) for section, fields in plan.alone.items()}
+    known = ("data.", "preprocessing.", "model.", "training.budget")
+    draft = _draft(task, tables, [each for each in args.overrides if each.startswith(known)])
+    rows, room = _look(draft)
+    updates = max(LEAST_UPDATES, round(plan.epochs * rows * room / draft.recipe.training.budget))
+    tables["training"] = {**tables.get("training", {}), "steps": updates, "warmup": updates // 10}
+    header = f"Made for {args.train}: {rows:,} rows; {plan.epochs} times through them."
     return recipes.made(task, name, header, tables, schema, args.overrides)
 
 
@@ -135,17 +133,13 @@ def columns_of(named: Sequence[str]) -> dict[str, str]:
 
 
 def _look(task: Task) -> tuple[int, float]:
-    """Rows of the training data, and the characters of their inputs on average."""
+    """Rows of the training data, and the positions that one takes, on average."""
     from zoo.data.choices import open_part
 
-    table, inputs = open_part(task.recipe.data, "train", task.columns), task.columns[:-1] or task.columns
-    sizes = [sum(_characters(example.values[name]) for name in inputs) for example in islice(table, LOOKED_AT)]
+    table = open_part(task.recipe.data, "train", task.columns)
+    sizes = [task.room(example.values) for example in islice(table, LOOKED_AT)]
     rows = len(sizes) if len(sizes) < LOOKED_AT else table.rows or sum(1 for _ in table)
     return rows, sum(sizes) / max(len(sizes), 1)
-
-
-def _characters(value: Any) -> int:
-    return len(value) if isinstance(value, str) else len(" ".join(map(str, value)))
 
 
 def with_model_of(recipe: Recipe, start: Start, overrides: Sequence[str] = ()) -> Recipe:

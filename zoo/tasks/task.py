@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +36,17 @@ class Signature:
     about: str = ""
 
 
+@dataclass(frozen=True)
+class OwnPlan:
+    """How a training on the user's own file is planned where no recipe says it.
+
+    epochs: times through the examples. alone: what the recipe says, by section, where it begins from nothing.
+    """
+
+    epochs: int
+    alone: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
 class Task(ABC):
     """What every task offers. `make` (below) builds the one that a recipe names.
 
@@ -44,6 +55,7 @@ class Task(ABC):
         asked: the signature of the export that answers to what `raw` gives; evaluation goes through it.
         exporter: "module:function" in zoo.export that builds the graph of this task (a name, since a task may not
             import a room above it).
+        own: for a training on the user's own file without a recipe.
         preprocessors: by name; empty until `fit` or `load`.
     """
 
@@ -51,6 +63,7 @@ class Task(ABC):
     columns: tuple[str, ...]
     exporter: ClassVar[str]
     asked: ClassVar[str] = "serving_default"
+    own: ClassVar[OwnPlan] = OwnPlan(epochs=4)
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -121,6 +134,13 @@ class Task(ABC):
     @abstractmethod
     def lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
         """Upper bounds of the row's lengths, one a side."""
+
+    def room(self, values: Mapping[str, Any]) -> float:
+        """About how many positions of a batch an example will take, before there are preprocessors: of texts a
+        position for four characters.
+        """
+        inputs = [values[name] for name in self.columns[:-1] or self.columns]
+        return sum(len(each if isinstance(each, str) else " ".join(map(str, each))) for each in inputs) / 4
 
     @abstractmethod
     def keep(self, values: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ from zoo.preprocessing.subwords import SubwordChoices, fit_subwords, load_subwor
 from zoo.recipe import Schema, option
 from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
-from zoo.tasks.task import Task, make, resolve
+from zoo.tasks.task import OwnPlan, Task, make, resolve
 from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
 
 INPUTS = ("ids", "mask", "segments")
@@ -63,6 +63,7 @@ class TextEncoder(Task):
     """
 
     families = ("bert",)
+    own = OwnPlan(epochs=4, alone={"model": {"preset": "mini"}, "training": {"peak_rate": 5e-4}})
     head: ClassVar[str]
     data: ClassVar[type] = Data
     training: ClassVar[type] = FineTuning
