@@ -138,7 +138,7 @@ class Run:
             task.encode,
             task.lengths,
             cache_folder(),
-            fingerprint_of(table.files, task.fingerprint, *choices),
+            fingerprint_of(table.files, task.fingerprint, *choices, *table.layout),
             keep=task.keep,
             workers=data.workers,
             description=f"preparing {part}",

@@ -61,7 +61,7 @@ class Kept(Table):
 
     def __init__(self, table: Table, by: str, share: float, validation: bool) -> None:
         self.table, self.by, self.share, self.validation = table, by, share, validation
-        self.columns, self.files = table.columns, table.files
+        self.columns, self.files, self.layout = table.columns, table.files, table.layout
 
     def __iter__(self) -> Iterator[Example]:
         for example in self.table:

@@ -1,5 +1,5 @@
 """Tables of examples: line-aligned text files, TSV, CSV, JSON lines, CoNLL columns and SQuAD's JSON, plain or
-compressed (.gz, .bz2, .xz).
+compressed (.gz, .bz2, .xz); with a column "image" also class folders, archives and idx files.
 
 A table streams (all but SQuAD's, which is one piece of JSON): it never holds more than one row, may be read again and
 again, and says of every example where it came from, so that each complaint can name file and line.
@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.data.archives import is_archive
 from zoo.data.conll import Conll
+from zoo.data.idx import Idx, is_idx, open_idx
+from zoo.data.images import IMAGE, ClassFolders, ImagePaths
 from zoo.data.squad import Squad
 from zoo.data.tables import Example, Table, known_column
 from zoo.data.textfiles import format_of, read_lines, survey
@@ -38,11 +41,23 @@ def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[st
     - JSON lines hold one object each; values may be of any type: ``{"words": ["Ada", "wrote"], "tags": ["B-person",
       "O"]}`` is the same row as in CoNLL columns.
     - CoNLL columns (.conll, .bio, .iob) are read by `zoo.data.conll.Conll`, .json as `zoo.data.squad.Squad`.
+    - Where the task has a column "image", the path may be a folder or an archive of class folders
+      (`zoo.data.images.ClassFolders`), and the files of a mapping may be idx files (`zoo.data.idx.Idx`); in every other
+      table that column holds paths of image files, relative to the table's, and rows have the bytes.
     """
+    table = _open(files, columns, ending)
+    return ImagePaths(table) if IMAGE in columns and not isinstance(table, ClassFolders | Idx) else table
+
+
+def _open(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, str], ending: str) -> Table:
     if isinstance(files, Mapping):
         paths = {column: Path(files[known_column(name, files, "the files given")]) for column, name in columns.items()}
-        return _aligned(paths)
+        return open_idx(paths) if any(map(is_idx, paths.values())) else _aligned(paths)
     path = Path(files)
+    if IMAGE in columns and (path.is_dir() or is_archive(path)):
+        return ClassFolders(path, columns)
+    if is_idx(path):
+        return Idx(path, None, columns)
     reader = _FORMATS.get(ending or format_of(path))
     if reader is None:
         raise UserError(

@@ -15,6 +15,8 @@ from zoo.errors import UserError, nearest
 SETS = {
     "agnews": "zoo.data.sets.agnews:SET",
     "clinc150": "zoo.data.sets.clinc150:SET",
+    "fashion_mnist": "zoo.data.sets.fashion_mnist:SET",
+    "imagenette": "zoo.data.sets.imagenette:SET",
     "mrpc": "zoo.data.sets.mrpc:SET",
     "multi30k": "zoo.data.sets.multi30k:SET",
     "sick": "zoo.data.sets.sick:SET",
@@ -22,6 +24,7 @@ SETS = {
     "sst2": "zoo.data.sets.sst2:SET",
     "stsb": "zoo.data.sets.stsb:SET",
     "toy_language": "zoo.data.sets.toy_language:SET",
+    "toy_scenes": "zoo.data.sets.toy_scenes:SET",
     "toy_sentences": "zoo.data.sets.toy_sentences:SET",
     "trec": "zoo.data.sets.trec:SET",
     "wiki": "zoo.data.sets.wiki:SET",

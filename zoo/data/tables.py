@@ -11,7 +11,8 @@ from zoo.errors import UserError, nearest
 class Example(NamedTuple):
     """One row: its value in each column of the task, and the place it came from as ``file:line``.
 
-    A value is what the file holds: text in tables of text, and in CoNLL, SQuAD and JSON lines also lists.
+    A value is what the file holds: text in tables of text, and in CoNLL, SQuAD and JSON lines also lists; bytes where
+    it is an image.
     """
 
     values: dict[str, Any]
@@ -24,11 +25,13 @@ class Table(ABC):
     Attributes:
         columns: names of the values in each example.
         files: what the rows are read from (for fingerprints); empty if they are made.
+        layout: what else decides the rows, such as names of files where folders are labels (for fingerprints).
         rows: how many there are, as far as known before reading; None if not.
     """
 
     columns: tuple[str, ...]
     files: tuple[Path, ...] = ()
+    layout: tuple[str, ...] = ()
     rows: int | None = None
 
     @abstractmethod

@@ -13,6 +13,11 @@ from zoo.data.tables import Example, Table
 SELECTION_SHARE, SELECTION_LEAST = 0.05, 200  # of the rows of train
 
 
+def selection_begins(rows: int) -> int:
+    """The row of train from which on rows are held back as "select"."""
+    return rows - max(round(rows * SELECTION_SHARE), SELECTION_LEAST)
+
+
 @dataclass(frozen=True)
 class Part:
     """The file of a split.
@@ -77,7 +82,7 @@ class TableSet:
         """Where the rows of a split begin and end in its file; end None: all that there are."""
         if not self.carved or split not in ("train", "select"):
             return 0, rows
-        border = rows - max(round(rows * SELECTION_SHARE), SELECTION_LEAST)
+        border = selection_begins(rows)
         return (0, border) if split == "train" else (border, rows)
 
     def reference_file(self, split: str, column: str) -> Path | None:
