@@ -27,6 +27,7 @@ from zoo.progress import say, track
 CODE_VERSION = 1  # raise it when the same input would be prepared differently: every fingerprint changes with it
 INDEX = "index.json"
 LENGTHS = "lengths"
+FILES_SHOWN = 4  # in an error: a table of images may have as many files as rows
 ROWS_BEFORE_WORKERS = 20_000  # starting processes costs a second or two: small tables end before that pays
 
 
@@ -171,7 +172,7 @@ def _write(folder: Path, table: Table, encoder: Encoder, workers: int, descripti
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in writer.dropped.most_common())
         raise UserError(
             f"no row is left ({left_out or 'the table has none'})",
-            where=", ".join(str(file) for file in table.files) or description,
+            where=", ".join(map(str, table.files[:FILES_SHOWN])) or description,
             remedy="Loosen the limits of length, or look at the files: are the columns the right ones?",
         )
 

@@ -28,11 +28,13 @@ class PublicFile:
         url: its public home; empty where these very bytes have none, since the set was cut or joined for us: such a
             file is only read from ZOO_DATA.
         sha256: of the uncompressed bytes, in hexadecimal, so that it holds however the file is compressed.
+        packed: the hash is of the file as it lies there, compressed, since that is the one that was published.
     """
 
     name: str
     url: str
     sha256: str
+    packed: bool = False
 
 
 def obtain(file: PublicFile, folder: str, about: About) -> Path:
@@ -56,8 +58,12 @@ def obtain(file: PublicFile, folder: str, about: About) -> Path:
 
 
 @cache
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Hash of a file's uncompressed bytes; size and time of change make the cached answer that of this content."""
+def _sha256(path: Path, size: int, changed: int, packed: bool) -> str:
+    """Hash of a file's bytes, uncompressed unless `packed`; size and time of change make the cached answer that of this
+    content."""
+    if packed:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     for chunk in chunks(path):
         digest.update(chunk)
@@ -66,7 +72,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 def _verify(path: Path, file: PublicFile) -> None:
     stat = path.stat()
-    found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    found = _sha256(path, stat.st_size, stat.st_mtime_ns, file.packed)
     if found != file.sha256:
         raise UserError(
             f"this is not the file it should be: its SHA-256 is {found}, not {file.sha256}",
