@@ -136,6 +136,34 @@ def test_hypotheses_share_the_memory_of_their_sentence(attention: Attention):
     assert_near(found, attention(x, own_mask, memory=MEMORY.repeat(hypotheses, axis=0)))
 
 
+def test_normalised_queries_and_keys_by_hand():
+    attention = make_attention(qk_epsilon=1e-6)
+
+    def heads(dense, norm) -> np.ndarray:
+        x = (X @ array(dense.kernel) + array(dense.bias)).reshape(ROWS, TARGET, HEADS, -1)
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        return x * array(norm.gamma) + array(norm.beta)
+
+    queries, keys = heads(attention.query, attention.query_norm), heads(attention.key, attention.key_norm)
+    scores = np.exp(np.einsum("bthd,bshd->bhts", queries, keys) / np.sqrt(WIDTH / HEADS))
+    expected = scores / scores.sum(axis=-1, keepdims=True)
+    found, weights = attention(X, weights=True)
+    assert_near(weights, expected)
+    assert_near(attention(X), found)  # the framework's fused product where it has one
+    larger = attention.query.kernel
+    larger.assign(1000 * array(larger))
+    attention.query.bias.assign(1000 * array(attention.query.bias))
+    assert_near(attention(X, weights=True)[1], expected, 1e-4)
+
+
+def test_normalised_keys_stand_in_the_cache():
+    attention = make_attention(qk_epsilon=1e-6)
+    keys = values = np.zeros((ROWS, 8, HEADS, WIDTH // HEADS), "float32")
+    _, keys, values = step(attention, X[:, :2], np.zeros(ROWS, "int32"), keys, values)
+    found, _, _ = step(attention, X[:, 2:], np.full(ROWS, 2, "int32"), keys, values)
+    assert_near(found, array(attention(X, causal_mask(TARGET)))[:, 2:])
+
+
 def test_dropout_of_weights_is_for_training_alone(attention: Attention):
     mask = random_mask(ROWS, 1, TARGET, TARGET)
     dropped = make_attention(dropout=0.5)

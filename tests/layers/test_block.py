@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -91,6 +93,24 @@ def test_steps_of_a_block_equal_the_whole(decoder: Stack):
         x, position = ops.convert_to_tensor(X[:, start:end]), ops.full((ROWS,), start, "int32")
         found, cache = block.step(x, position, cache, memory)
         assert_near(found, array(expected)[:, start:end])
+
+
+def test_layer_scale_weighs_what_a_part_adds():
+    frame = Residual(config(norm="pre", layer_scale=0.25), keras.random.SeedGenerator(1))
+    frame.build(None)
+    x, out = ops.convert_to_tensor(X), ops.convert_to_tensor(X[::-1].copy())
+    assert_near(frame.close(x, out), X + 0.25 * X[::-1])
+    frame.scale.assign(np.arange(WIDTH))
+    assert_near(frame.close(x, out), X + np.arange(WIDTH) * X[::-1])
+
+
+def test_without_a_mask_everything_is_seen():
+    stack = make(Stack, 2, config(norm="pre"))
+    everything = np.ones((1, 1, 1, TARGET), bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Keras has its own thoughts about arguments of this name
+        assert_near(stack(X), stack(X, everything))
+    assert_near(stack.attention(X), stack.attention(X, everything))
 
 
 def test_drop_path_grows_with_depth():

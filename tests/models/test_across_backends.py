@@ -15,6 +15,16 @@ OWN = keras.backend.backend()
 CHANGES = {
     "seq2seq": {"encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0},
     "bert": {"head": "masked_words", "layers": 1, "dropout": 0.0},
+    "vit": {
+        "head": "classify",
+        "layers": 1,
+        "dropout": 0.0,
+        "pooling": "attention",
+        "layer_scale": 0.5,
+        "stem": "conv",
+        "stem_layers": 2,
+        "registers": 1,
+    },
 }
 
 

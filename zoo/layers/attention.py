@@ -25,6 +25,14 @@ def visible_keys(mask: Any) -> Any:
     return ops.logical_or(mask, ops.logical_not(ops.any(mask, axis=-1, keepdims=True)))
 
 
+def given(mask: Any) -> tuple[Any, ...]:
+    """A mask, or nothing for None, as the arguments behind x: `layer(x, *given(mask))`.
+
+    Keras itself fills an argument of this name where it is None, and warns where it is passed by name.
+    """
+    return () if mask is None else (mask,)
+
+
 def causal_mask(length: int) -> Any:
     """bool [1, 1, T, T]: query t sees keys 0 to t."""
     positions = ops.arange(length)
@@ -44,6 +52,8 @@ class Attention(keras.layers.Layer):
         dropout: rate on the attention weights in training.
         seed_generator: the model's generator, for initial weights and dropout.
         deviation: of the initial matrices; see `zoo.layers.initial.matrices`.
+        qk_epsilon: where given, the queries and keys of each head are normalised, with this added to the variance, so
+            that scores cannot grow until the softmax picks one key (Dehghani et al., 2023; arXiv 2302.05442).
     """
 
     def __init__(
@@ -53,6 +63,7 @@ class Attention(keras.layers.Layer):
         dropout: float = 0.0,
         seed_generator: keras.random.SeedGenerator | None = None,
         deviation: float = 0.0,
+        qk_epsilon: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,13 +80,20 @@ class Attention(keras.layers.Layer):
         self.output_projection = keras.layers.Dense(
             width, kernel_initializer=matrices(seed_generator, deviation), name="output", dtype=self.dtype_policy
         )
-        self.dropout = None
+        self.query_norm = self.key_norm = self.dropout = None
+        if qk_epsilon is not None:
+            norm = {"epsilon": qk_epsilon, "dtype": self.dtype_policy}
+            self.query_norm = keras.layers.LayerNormalization(name="query_norm", **norm)
+            self.key_norm = keras.layers.LayerNormalization(name="key_norm", **norm)
         if dropout:
             self.dropout = Dropout(dropout, seed_generator, name="weights_dropout", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         for layer in (self.query, self.key, self.value, self.output_projection):
             layer.build((None, None, self.width))
+        for norm in (self.query_norm, self.key_norm):
+            if norm is not None:
+                norm.build((None, None, self.heads, self.head_width))
         self.built = True
 
     def split_heads(self, x: Any) -> Any:
@@ -84,17 +102,21 @@ class Attention(keras.layers.Layer):
 
     def project_memory(self, memory: Any) -> tuple[Any, Any]:
         """Keys and values [B, S, H, D / H] of a memory [B, S, D]; computed once, used by every step."""
-        return self.split_heads(self.key(memory)), self.split_heads(self.value(memory))
+        keys = self.split_heads(self.key(memory))
+        return keys if self.key_norm is None else self.key_norm(keys), self.split_heads(self.value(memory))
 
     def attend(self, x: Any, keys: Any, values: Any, mask: Any, training: bool = False, weights: bool = False) -> Any:
         """Queries made of x [B, T, D] over ready keys and values [B, S, H, D / H].
 
         Args:
-            mask: bool, broadcastable to [B, H, T, S], True = may be attended to.
+            mask: bool, broadcastable to [B, H, T, S], True = may be attended to; None: everything is.
             weights: return (output [B, T, D], weights [B, H, T, S]) instead of the output alone.
         """
         queries = self.split_heads(self.query(x))
-        mask = visible_keys(mask)
+        if self.query_norm is not None:
+            queries = self.query_norm(queries)
+        if mask is not None:
+            mask = visible_keys(mask)
         dropout = self.dropout if training else None
         if weights or dropout is not None or keras.config.backend() == "tensorflow":
             mixed, attention = self._plain_product(queries, keys, values, mask, dropout)
@@ -106,16 +128,18 @@ class Attention(keras.layers.Layer):
     def _plain_product(self, queries: Any, keys: Any, values: Any, mask: Any, dropout: Dropout | None) -> Any:
         queries, values = (ops.transpose(x, (0, 2, 1, 3)) for x in (queries, values))  # [B, H, T, D / H]
         scores = ops.matmul(queries * self.head_width**-0.5, ops.transpose(keys, (0, 2, 3, 1)))
-        attention = ops.softmax(ops.where(mask, ops.cast(scores, "float32"), -1e30))
+        scores = ops.cast(scores, "float32")
+        attention = ops.softmax(scores if mask is None else ops.where(mask, scores, -1e30))
         used = dropout(attention, training=True) if dropout is not None else attention
         mixed = ops.matmul(ops.cast(used, values.dtype), values)
         return ops.transpose(mixed, (0, 2, 1, 3)), attention
 
-    def call(self, x: Any, mask: Any, memory: Any = None, training: bool = False, weights: bool = False) -> Any:
+    def call(self, x: Any, mask: Any = None, memory: Any = None, training: bool = False, weights: bool = False) -> Any:
         """x [B, T, D] attends to itself, or to memory [B, S, D].
 
         Args:
-            mask: bool, broadcastable to [B, H, T, S], True = may be attended to (padding and causality in one).
+            mask: bool, broadcastable to [B, H, T, S], True = may be attended to (padding and causality in one); None:
+                everything is.
         """
         keys, values = self.project_memory(x if memory is None else memory)
         return self.attend(x, keys, values, mask, training=training, weights=weights)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
-from zoo.layers.attention import Attention
+from zoo.layers.attention import Attention, given
 from zoo.layers.dropout import Dropout
 from zoo.layers.feedforward import FeedForward
 
@@ -27,6 +28,8 @@ class BlockConfig:
     drop_path: float = 0.0
     epsilon: float = 1e-5
     deviation: float = 0.0  # of the initial matrices; 0: Glorot's
+    layer_scale: float = 0.0  # first value of the scales of what a part adds; 0: there are none
+    qk_norm: bool = False  # normalised queries and keys
 
     @classmethod
     def of(cls, config: Any) -> BlockConfig:
@@ -39,6 +42,8 @@ class Residual(keras.layers.Layer):
     """The frame around each part of a block: dropout, residual sum, layer normalisation.
 
     Post-norm (Vaswani et al., 2017): norm(x + part(x)). Pre-norm (Xiong et al., 2020): x + part(norm(x)).
+    With layer scale what is added is multiplied by a learned vector [D], which begins small (Touvron et al., 2021;
+    arXiv 2103.17239).
     Usage: `x = frame.close(x, part(frame.open(x)), training)`.
     """
 
@@ -46,7 +51,7 @@ class Residual(keras.layers.Layer):
         super().__init__(**kwargs)
         if config.norm not in ("post", "pre"):
             raise ValueError(f'The norm is "post" or "pre", not "{config.norm}".')
-        self.width, self.pre = config.width, config.norm == "pre"
+        self.width, self.pre, self.layer_scale = config.width, config.norm == "pre", config.layer_scale
         self.norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="norm", dtype=self.dtype_policy)
         self.dropout = Dropout(config.dropout, seed_generator, name="dropout", dtype=self.dtype_policy)
         self.drop_path = Dropout(
@@ -55,6 +60,10 @@ class Residual(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         self.norm.build((None, None, self.width))
+        self.scale = None
+        if self.layer_scale:
+            begin = keras.initializers.Constant(self.layer_scale)
+            self.scale = self.add_weight(name="scale", shape=(self.width,), initializer=begin)
         self.built = True
 
     def open(self, x: Any) -> Any:
@@ -63,7 +72,10 @@ class Residual(keras.layers.Layer):
 
     def close(self, x: Any, out: Any, training: bool = False) -> Any:
         """The part's output joined with its input: [B, T, D]."""
-        x = x + self.drop_path(self.dropout(out, training=training), training=training)
+        out = self.dropout(out, training=training)
+        if self.scale is not None:
+            out = out * ops.cast(self.scale, out.dtype)
+        x = x + self.drop_path(out, training=training)
         return x if self.pre else self.norm(x)
 
 
@@ -81,7 +93,8 @@ class Block(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         policy = {"dtype": self.dtype_policy}
-        attention = (config.width, config.heads, config.attention_dropout, seed_generator, config.deviation)
+        norm = config.epsilon if config.qk_norm else None
+        attention = (config.width, config.heads, config.attention_dropout, seed_generator, config.deviation, norm)
         self.attention = Attention(*attention, name="attention", **policy)
         self.around_attention = Residual(config, seed_generator, name="around_attention", **policy)
         self.cross = Attention(*attention, name="cross", **policy) if cross else None
@@ -108,7 +121,7 @@ class Block(keras.layers.Layer):
     def call(
         self,
         x: Any,
-        mask: Any,
+        mask: Any = None,
         memory: Any = None,
         memory_mask: Any = None,
         training: bool = False,
@@ -117,7 +130,7 @@ class Block(keras.layers.Layer):
         """x [B, T, D] -> [B, T, D].
 
         Args:
-            mask: bool, broadcastable to [B, H, T, T], of the self-attention.
+            mask: bool, broadcastable to [B, H, T, T], of the self-attention; None: everything sees everything.
             memory: [B, S, D], for a block with cross-attention.
             memory_mask: bool [B, 1, 1, S].
             weights: return (x, weights) instead: of the cross-attention [B, H, T, S] where there is one, else of the
@@ -125,8 +138,9 @@ class Block(keras.layers.Layer):
         """
         shown = None
         frame = self.around_attention
-        out = self.attention(frame.open(x), mask, training=training, weights=weights and self.cross is None)
-        if weights and self.cross is None:
+        own = weights and self.cross is None
+        out = self.attention(frame.open(x), *given(mask), training=training, weights=own)
+        if own:
             out, shown = out
         x = frame.close(x, out, training)
         if self.cross is not None:

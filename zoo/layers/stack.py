@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.layers.attention import given
 from zoo.layers.block import Block, BlockConfig
 
 
@@ -55,16 +56,18 @@ class Stack(keras.layers.Layer):
         """The closing normalisation of a pre-norm stack: [B, T, D]."""
         return x if self.norm is None else self.norm(x)
 
-    def call(self, x: Any, mask: Any, memory: Any = None, memory_mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self, x: Any, mask: Any = None, memory: Any = None, memory_mask: Any = None, training: bool = False
+    ) -> Any:
         """x [B, T, D] -> [B, T, D]; masks as in `Block.call`."""
         for block in self.blocks:
-            x = block(x, mask, memory=memory, memory_mask=memory_mask, training=training)
+            x = block(x, *given(mask), memory=memory, memory_mask=memory_mask, training=training)
         return self.close(x)
 
-    def attention(self, x: Any, mask: Any, memory: Any = None, memory_mask: Any = None) -> Any:
+    def attention(self, x: Any, mask: Any = None, memory: Any = None, memory_mask: Any = None) -> Any:
         """The attention weights of every block: [layers, B, H, T, S], without dropout."""
         shown = []
         for block in self.blocks:
-            x, weights = block(x, mask, memory=memory, memory_mask=memory_mask, weights=True)
+            x, weights = block(x, *given(mask), memory=memory, memory_mask=memory_mask, weights=True)
             shown.append(weights)
         return ops.stack(shown)

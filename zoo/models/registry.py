@@ -7,6 +7,7 @@ load Keras.
 FAMILIES = {
     "seq2seq": "zoo.models.seq2seq:Seq2Seq",
     "bert": "zoo.models.bert:Bert",
+    "vit": "zoo.models.vit:Vit",
 }
 
 
