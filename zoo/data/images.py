@@ -36,6 +36,17 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def layout_of(names: list[str]) -> tuple[str, ...]:
+    """The names of files as `Table.layout`: moving one to another class changes a row although no file changes."""
+    return (hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest(),)
+
+
+def listed(names: list[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
 class ClassFolders(Table):
     """Images whose class is the folder they lie in, ``pictures/LABEL/name.jpg``, from a folder or an archive of it.
 
@@ -49,6 +60,7 @@ class ClassFolders(Table):
     Args:
         path: the folder, .zip, or .tar (also .gz, .bz2, .xz).
         columns: for each column of the task, "image" or "label".
+        names: what each class folder means, where its name does not say it.
 
     Attributes:
         labels: the names of the class folders, sorted; empty without the column "label".
@@ -58,8 +70,8 @@ class ClassFolders(Table):
             and for class folders that are called train, test and the like.
     """
 
-    def __init__(self, path: str | Path, columns: Mapping[str, str]) -> None:
-        self.columns = tuple(columns)
+    def __init__(self, path: str | Path, columns: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
+        self.columns, self._meanings = tuple(columns), names
         self._names = {column: known_column(name, (IMAGE, LABEL), str(path)) for column, name in columns.items()}
         self._source = open_files(path)
         self._images, self.left_out = _images(self._source)
@@ -68,8 +80,7 @@ class ClassFolders(Table):
         self.labels = _classes(self._source, self._images, self._root) if labelled else ()
         self.rows = len(self._images)
         self.files = self._source.sources(self._images)
-        # Where folders give labels, moving a file changes a row although no file changes.
-        self.layout = (hashlib.sha256("\0".join(self._images).encode(errors="surrogateescape")).hexdigest(),)
+        self.layout = layout_of(self._images)
         if self.left_out:
             kinds = ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in self.left_out.items())
             say(f"{path}: files that are no {', '.join(ENDINGS)} are left out ({kinds})")
@@ -83,7 +94,8 @@ class ClassFolders(Table):
                 yield Example(found, self._source.place(name))
 
     def _label(self, name: str) -> str:
-        return name.removeprefix(self._root).split("/", 1)[0]
+        folder = name.removeprefix(self._root).split("/", 1)[0]
+        return self._meanings[folder] if self._meanings else folder
 
 
 def _images(source: Files) -> tuple[list[str], Counter[str]]:
@@ -102,7 +114,7 @@ def _images(source: Files) -> tuple[list[str], Counter[str]]:
         )
     empty = [source.place(name) for name in images if not source.sizes[name]]
     if empty:
-        more = f", and so are {_listed(empty[1:])}" if empty[1:] else ""
+        more = f", and so are {listed(empty[1:])}" if empty[1:] else ""
         raise UserError(f"the file is empty{more}", where=empty[0], remedy="Remove it, or fetch it anew.")
     return images, others
 
@@ -116,7 +128,7 @@ def _root(source: Files, images: list[str]) -> str:
         direct = [name for name in images if name.startswith(root) and "/" not in name.removeprefix(root)]
         if direct and top:
             raise UserError(
-                f"images lie beside class folders: {_listed(direct)} beside {_listed(sorted(top))}",
+                f"images lie beside class folders: {listed(direct)} beside {listed(sorted(top))}",
                 where=str(source.path),
                 remedy=LAYOUT,
             )
@@ -136,8 +148,8 @@ def _classes(source: Files, images: list[str], root: str) -> tuple[str, ...]:
     empty = sorted(folders - filled)
     if empty:
         endings = {PurePosixPath(name).suffix for name in source.sizes if name.startswith(f"{root}{empty[0]}/")}
-        holds = f", but files that end in {_listed(sorted(endings))}" if endings else ""
-        more = f"; so are {_listed(empty[1:])}" if empty[1:] else ""
+        holds = f", but files that end in {listed(sorted(endings))}" if endings else ""
+        more = f"; so are {listed(empty[1:])}" if empty[1:] else ""
         raise UserError(
             f"a class folder without images{holds}{more}",
             where=source.place(f"{root}{empty[0]}"),
@@ -146,7 +158,7 @@ def _classes(source: Files, images: list[str], root: str) -> tuple[str, ...]:
     labels = tuple(sorted(filled))
     if {label.lower() for label in labels} <= PARTS:
         raise UserError(
-            f"the class folders are called {_listed(list(labels))}: they look like the parts of a data set",
+            f"the class folders are called {listed(list(labels))}: they look like the parts of a data set",
             where=str(source.path),
             remedy="Name the folder of each part, as in train = pictures/train and test = pictures/test.",
         )
@@ -192,8 +204,3 @@ class ImagePaths(Table):
         if not isinstance(name, str) or not name:
             raise UserError(f"the path of an image is needed, this is {name!r:.80}", where=place)
         return self._folder / name
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

@@ -18,6 +18,7 @@ from zoo.data.images import IMAGE, ClassFolders, ImagePaths
 from zoo.data.squad import Squad
 from zoo.data.tables import Example, Table, known_column
 from zoo.data.textfiles import format_of, read_lines, survey
+from zoo.data.voc import BOXES, Voc
 from zoo.errors import UserError
 
 
@@ -42,11 +43,12 @@ def open_table(files: str | Path | Mapping[str, str | Path], columns: Mapping[st
       "O"]}`` is the same row as in CoNLL columns.
     - CoNLL columns (.conll, .bio, .iob) are read by `zoo.data.conll.Conll`, .json as `zoo.data.squad.Squad`.
     - Where the task has a column "image", the path may be a folder or an archive of class folders
-      (`zoo.data.images.ClassFolders`), and the files of a mapping may be idx files (`zoo.data.idx.Idx`); in every other
-      table that column holds paths of image files, relative to the table's, and rows have the bytes.
+      (`zoo.data.images.ClassFolders`) or, with a column "boxes", of Pascal VOC's (`zoo.data.voc.Voc`); the files of a
+      mapping may be idx files (`zoo.data.idx.Idx`); and in every other table that column holds paths of image files,
+      relative to the table's, and rows have the bytes.
     """
     table = _open(files, columns, ending)
-    return ImagePaths(table) if IMAGE in columns and not isinstance(table, ClassFolders | Idx) else table
+    return ImagePaths(table) if IMAGE in columns and not isinstance(table, ClassFolders | Idx | Voc) else table
 
 
 def _open(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, str], ending: str) -> Table:
@@ -55,7 +57,7 @@ def _open(files: str | Path | Mapping[str, str | Path], columns: Mapping[str, st
         return open_idx(paths) if any(map(is_idx, paths.values())) else _aligned(paths)
     path = Path(files)
     if IMAGE in columns and (path.is_dir() or is_archive(path)):
-        return ClassFolders(path, columns)
+        return Voc(path, columns) if BOXES in columns else ClassFolders(path, columns)
     if is_idx(path):
         return Idx(path, None, columns)
     reader = _FORMATS.get(ending or format_of(path))

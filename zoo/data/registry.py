@@ -14,6 +14,7 @@ from zoo.errors import UserError, nearest
 
 SETS = {
     "agnews": "zoo.data.sets.agnews:SET",
+    "bccd": "zoo.data.sets.bccd:SET",
     "cifar10": "zoo.data.sets.cifar10:SET",
     "clinc150": "zoo.data.sets.clinc150:SET",
     "fashion_mnist": "zoo.data.sets.fashion_mnist:SET",

@@ -5,13 +5,14 @@ training images it has 1,500. Choices are made on "select", every 20th of these 
 7 or 8 in it); "val" is what is reported.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from zoo.data.images import LABEL, ClassFolders
+from zoo.data.images import ClassFolders
 from zoo.data.registry import About
 from zoo.data.sets.files import PublicFile, obtain
-from zoo.data.tables import Example, Table
+from zoo.data.sets.tables import EveryNth
+from zoo.data.tables import Table
 
 SHA256 = {  # of the archives, uncompressed
     "train": "ec7f6baa992e682e247e012f1df7ab4f13c8a0809891063429e2a798207ec739",
@@ -48,30 +49,12 @@ class Imagenette:
         part = "val" if split == "val" else "train"
         # The archives were cut for us, so they have no public home.
         path = obtain(PublicFile(f"imagenette_{part}.tar.gz", "", SHA256[part]), "vision/imagenette", self.about)
-        return _Split(ClassFolders(path, columns), columns, split)
+        whole = ClassFolders(path, columns, NAMES)
+        return EveryNth(whole, NTH, held=split == "select") if split in ("train", "select") else whole
 
     def reference_file(self, split: str, column: str) -> Path | None:
         """None: answers are scored against the labels themselves."""
         return None
-
-
-class _Split(Table):
-    """The rows of a split, with the names of their classes."""
-
-    def __init__(self, table: ClassFolders, columns: Mapping[str, str], split: str) -> None:
-        self.columns, self.files = table.columns, table.files
-        self._table, self._split = table, split
-        self._labels = [column for column, name in columns.items() if name == LABEL]
-        self.rows = sum(map(self._has, range(table.rows)))
-
-    def __iter__(self) -> Iterator[Example]:
-        for number, (values, place) in enumerate(self._table):
-            if self._has(number):
-                yield Example({**values, **{column: NAMES[values[column]] for column in self._labels}}, place)
-
-    def _has(self, number: int) -> bool:
-        held = number % NTH == NTH - 1
-        return {"train": not held, "select": held}.get(self._split, True)
 
 
 SET = Imagenette()

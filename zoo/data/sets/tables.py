@@ -116,3 +116,25 @@ class _SetTable(Table):
             for column, meaning in self._meanings.items():
                 row[column] = meaning[row[column]]
             yield Example(row, place)
+
+
+class EveryNth(Table):
+    """The rows of a table that are held back for choices, every nth, or the others.
+
+    For tables whose rows are sorted by class, so that their end is no sample of them.
+
+    Args:
+        table: whose rows are known.
+        nth: of the rows, the last of so many is held back.
+        held: the rows that are held back; else the others.
+    """
+
+    def __init__(self, table: Table, nth: int, held: bool) -> None:
+        self.columns, self.files, self.layout = table.columns, table.files, table.layout
+        self.rows = table.rows // nth if held else table.rows - table.rows // nth
+        self._table, self._nth, self._held = table, nth, held
+
+    def __iter__(self) -> Iterator[Example]:
+        for number, example in enumerate(self._table, 1):
+            if (number % self._nth == 0) == self._held:
+                yield example
