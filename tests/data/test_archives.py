@@ -103,7 +103,12 @@ def test_zips_of_windows_and_second_names_of_a_tar(tmp_path):
     assert everything(tmp_path / "x.zip") == {"cat/a.jpg": b"1"}
     folder = lay(tmp_path / "x", {"a": b"same"})
     os.link(folder / "a", folder / "b")
-    assert everything(pack(tmp_path / "x.tar", folder)) == {"a": b"same", "b": b"same"}
+    lay(folder, {"z/real": b"far"})
+    (folder / "c").symlink_to("z/real")
+    assert everything(pack(tmp_path / "x.tar", folder)) == {"a": b"same", "b": b"same", "c": b"far", "z/real": b"far"}
+    (folder / "z/up").symlink_to("../../elsewhere")
+    with pytest.raises(UserError, match=r"x\.tar:z/up: a link to \.\./elsewhere, which is no file of this archive"):
+        open_files(pack(tmp_path / "x.tar", folder))
 
 
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tar.xz", ".zip"])

@@ -162,29 +162,41 @@ class Tar(_Archive):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._starts: dict[str, int] = {}  # bytes before the file, in the uncompressed archive
+        links: dict[str, str] = {}
         with self._guarded(), tarfile.open(path) as tar:
             while (member := tar.next()) is not None:
-                self._take(member)
+                self._take(member, links)
                 tar.members.clear()  # type: ignore[attr-defined]  # else it holds a kilobyte a file for nothing
             # tarfile takes a broken header within the archive for its end, which is marked by zeros.
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError(f"no header of a file at byte {tar.offset:,}")
+        for name, target in links.items():
+            self._link(name, target)
 
-    def _take(self, member: tarfile.TarInfo) -> None:
+    def _take(self, member: tarfile.TarInfo, links: dict[str, str]) -> None:
         name = _named(member.name)
         if _hidden(name):
             return
         if member.isdir():
             self._add_folder(name)
         elif member.islnk():  # the same file under a second name
-            first = _named(member.linkname)
-            if first in self.sizes:
-                self._add(name, self.sizes[first])
-                self._starts[name] = self._starts[first]
+            links[name] = _named(member.linkname)
+        elif member.issym():
+            links[name] = _named(posixpath.join(posixpath.dirname(name), member.linkname))
         elif member.isreg() and not member.issparse():
             self._add(name, member.size)
             self._starts[name] = member.offset_data
+
+    def _link(self, name: str, target: str) -> None:
+        if target not in self.sizes:
+            raise UserError(
+                f"a link to {target}, which is no file of this archive",
+                where=self.place(name),
+                remedy="Pack what links lead to, not the links: tar --dereference.",
+            )
+        self._add(name, self.sizes[target])
+        self._starts[name] = self._starts[target]
 
     @contextmanager
     def reading(self) -> Iterator[Read]:
