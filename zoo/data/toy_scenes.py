@@ -56,7 +56,7 @@ class Scene:
     """A picture and what is in it.
 
     Attributes:
-        shapes: the largest first.
+        shapes: the largest, then the others as they came.
         pixels: uint8 [Y, X, 3], RGB.
         mask: uint8 [Y, X]; 0: background, else 1 + the place in KINDS.
         boxes: float32 [shapes, 4], y0 x0 y1 x1 in pixels, around the pixels of each shape in the mask.
@@ -109,7 +109,7 @@ def scene(split: str, number: int, size: int = SIZE, seed: int = SEED) -> Scene:
 
 
 def _placed(rng: np.random.Generator, size: int) -> tuple[Shape, ...]:
-    """Shapes whose circles do not touch one another or the border, the largest first."""
+    """Shapes whose circles do not touch one another or the border; the first is the largest."""
     shapes = [_drawn(rng, size, rng.uniform(*RADII) * size)]
     for _ in range(rng.integers(MOST)):
         for _ in range(TRIES):
