@@ -97,6 +97,16 @@ def test_classes_are_told_by_the_class_token():
     assert_near(family.model(family.inputs()), expected)
 
 
+def test_classes_are_told_by_class_and_distillation_token():
+    """DeiT's mean of two heads is one head over both tokens."""
+    family = Family("vit", head="classify", pooling="distilled", registers=2)
+    output, hidden = family.model.head.output_projection, array(family.model.hidden(family.inputs()))
+    assert hidden.shape[1] == 3 + 4
+    first, second = array(output.kernel)[:32], array(output.kernel)[32:]
+    expected = hidden[:, 0] @ first + hidden[:, 1] @ second + array(output.bias)
+    assert_near(family.model(family.inputs()), expected)
+
+
 def test_classes_are_told_by_the_mean_of_the_patches_without_registers():
     family = Family("vit", head="classify", pooling="mean", registers=2)
     output, hidden = family.model.head.output_projection, array(family.model.hidden(family.inputs()))
@@ -173,7 +183,8 @@ def test_weights_go_over_to_images_of_another_size():
         ({"image_height": 8}, "image_height", "patches of 16 pixels do not divide 8 pixels"),
         ({"width": 10, "heads": 2, "positions": "sine"}, "width", "a multiple of 4"),
         ({"classes": 3}, "classes", 'the head "none" has no classes'),
-        ({"pooling": "max"}, "pooling", "none of class, mean, attention, sequence"),
+        ({"pooling": "distilled"}, "registers", "reads a register, and there is none"),
+        ({"pooling": "max"}, "pooling", "none of class, distilled, mean, attention, sequence"),
         ({"stem_layers": 2}, "stem_layers", 'the stem "patch" has no layers'),
         ({"stem": "conv"}, "stem_layers", "at least 1 layer"),
         ({"stem": "conv", "stem_layers": 3}, "patch", "3 layers of the stem do not make patches of 16 pixels"),

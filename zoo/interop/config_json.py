@@ -96,13 +96,13 @@ def translate(fields: dict[str, Any], path: Path) -> Described:
             problem = f"{key} = {fields[key]!r:.60} is not supported"
             raise UserError(problem, where=str(path), remedy=f"Only {key} = {allowed[0]!r} is.")
     architecture, head = _head(kind, fields, path)
-    labels, problem = _labels(fields, path, head)
+    labels, problem = read_labels(fields, path, head)
     values = {ours: _value(fields, ours, theirs, path) for ours, theirs in KEYS[kind].items()}
     values |= {"segments": values.get("segments", 0), "head": head, "classes": len(labels)}
     if kind != "distilbert" and not values["segments"]:
         raise UserError(f"a {kind} without segments (type_vocab_size = 0) is not supported", where=str(path))
     if kind == "roberta":  # positions are counted from behind the id of padding
-        offset = _whole(fields.get("pad_token_id", 1), "pad_token_id", path) + 1
+        offset = whole(fields.get("pad_token_id", 1), "pad_token_id", path) + 1
         values |= {"max_length": values["max_length"] - offset, "position_offset": offset}
     if head == "masked_words" and kind == "roberta" and values["activation"] != "gelu":
         raise UserError(f"hidden_act is not gelu, which the head of {architecture} always has", where=str(path))
@@ -135,10 +135,11 @@ def _value(fields: dict[str, Any], ours: str, theirs: str, path: Path) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{theirs} must be a number, not {value!r:.40}", where=str(path))
         return float(value)
-    return _whole(value, theirs, path)
+    return whole(value, theirs, path)
 
 
-def _whole(value: Any, key: str, path: Path) -> int:
+def whole(value: Any, key: str, path: Path) -> int:
+    """A whole number of a config.json. Raises: UserError where it is missing or none."""
     if isinstance(value, bool) or not isinstance(value, int):
         problem = f"it has no {key}" if value is None else f"{key} must be a whole number, not {value!r:.40}"
         raise UserError(problem, where=str(path))
@@ -155,13 +156,16 @@ def _head(kind: str, fields: dict[str, Any], path: Path) -> tuple[str, str]:
     return match[0], HEADS[match[1]]
 
 
-def _labels(fields: dict[str, Any], path: Path, head: str) -> tuple[list[str], str]:
-    """The names of the outputs in their order and the kind of problem, of a head that has any."""
+def read_labels(fields: dict[str, Any], path: Path, head: str) -> tuple[list[str], str]:
+    """The names of the outputs in their order and the kind of problem, of a head that has any.
+
+    Raises: UserError for names that do not count the outputs, or a problem that is not known.
+    """
     if head not in ("classify", "tokens"):
         return [], ""
     named = fields.get("id2label")
     if named is None:
-        names = [f"LABEL_{index}" for index in range(_whole(fields.get("num_labels", 2), "num_labels", path))]
+        names = [f"LABEL_{index}" for index in range(whole(fields.get("num_labels", 2), "num_labels", path))]
     else:
         expected = [str(index) for index in range(len(named))] if isinstance(named, dict) else None
         if not expected or sorted(named, key=lambda each: (len(each), each)) != expected:

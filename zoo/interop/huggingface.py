@@ -137,14 +137,14 @@ def _taken(tensors: Tensors, kind: str, config: Config, prefix: str) -> tuple[di
         if name is None:
             missing.append(weight.theirs)
             continue
-        array = np.asarray(_checked(tensors, name, weight), "float32")
+        array = np.asarray(checked(tensors, name, weight), "float32")
         found[weight.ours] = array.T if weight.turned else array
         rest.discard(name)
     known = others(kind, config, prefix)
     known |= {weight.old: weight for weight in known.values()}
     left_out = sorted(name for name in rest if name in known)
     for name in left_out:
-        _checked(tensors, name, known[name])
+        checked(tensors, name, known[name])
     rest -= set(left_out)
     rest -= {name for name in rest if _is_copy(tensors, name, copies) or _is_count(tensors, name, prefix)}
     if missing or rest:
@@ -154,7 +154,8 @@ def _taken(tensors: Tensors, kind: str, config: Config, prefix: str) -> tuple[di
     return found, left_out
 
 
-def _checked(tensors: Tensors, name: str, weight: Weight) -> np.ndarray:
+def checked(tensors: Tensors, name: str, weight: Weight) -> np.ndarray:
+    """A tensor of floats with the shape of the weight. Raises: UserError where it is another."""
     array = tensors[name]
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         problem = f"{name} holds {array.dtype}; quantised weights are not read"

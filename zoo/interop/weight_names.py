@@ -92,9 +92,9 @@ def others(kind: str, config: Config, prefix: str = "") -> dict[str, Weight]:
     """
     found: list[Weight] = []
     if config.pooler != "cls_dense" or config.head not in ("classify", "pool"):
-        found += _dense("", f"{prefix}pooler.dense", config.width, config.width)
+        found += dense_weights("", f"{prefix}pooler.dense", config.width, config.width)
     if kind == "bert":
-        found += _dense("", ORDER, config.width, 2)
+        found += dense_weights("", ORDER, config.width, 2)
     if config.head in ("none", "pool"):
         found += _masked_words(kind, config)
     return {weight.theirs: weight for weight in found}
@@ -110,21 +110,21 @@ def _encoder(kind: str, config: Config, prefix: str) -> Iterator[Weight]:
         tables.append(("segment_embedding", "token_type_embeddings", config.segments))
     for ours, theirs, rows in tables:
         yield Weight(f"bert/{ours}/table", f"{prefix}embeddings.{theirs}.weight", (rows, width))
-    yield from _norm("bert/embedding_norm", f"{prefix}embeddings.LayerNorm", width)
+    yield from norm_weights("bert/embedding_norm", f"{prefix}embeddings.LayerNorm", width)
     stack, names = BLOCKS[kind]
     sizes = {"feedforward/inner": (width, config.feedforward), "feedforward/outer": (config.feedforward, width)}
     for index in range(config.layers):
         for ours, theirs in names.items():
             pair = f"bert/encoder/block_{index}/{ours}", f"{prefix}{stack}.{index}.{theirs}"
             if ours.endswith("norm"):
-                yield from _norm(*pair, width)
+                yield from norm_weights(*pair, width)
             else:
-                yield from _dense(*pair, *sizes.get(ours, (width, width)))
+                yield from dense_weights(*pair, *sizes.get(ours, (width, width)))
 
 
 def _pooler(config: Config, prefix: str) -> Iterator[Weight]:
     if config.pooler == "cls_dense" and config.pools:
-        yield from _dense("bert/pooler/dense", f"{prefix}pooler.dense", config.width, config.width)
+        yield from dense_weights("bert/pooler/dense", f"{prefix}pooler.dense", config.width, config.width)
 
 
 def _head(kind: str, config: Config) -> Iterator[Weight]:
@@ -132,30 +132,32 @@ def _head(kind: str, config: Config) -> Iterator[Weight]:
     if config.head == "classify":
         hidden, output = CLASSIFY[kind]
         if hidden:
-            yield from _dense("bert/head/hidden", hidden, width, width)
-        yield from _dense("bert/head/output", output, width, config.classes)
+            yield from dense_weights("bert/head/hidden", hidden, width, width)
+        yield from dense_weights("bert/head/output", output, width, config.classes)
     elif config.head == "tokens":
-        yield from _dense("bert/head/output", "classifier", width, config.classes)
+        yield from dense_weights("bert/head/output", "classifier", width, config.classes)
     elif config.head == "span":
-        yield from _dense("bert/head/output", "qa_outputs", width, 2)
+        yield from dense_weights("bert/head/output", "qa_outputs", width, 2)
     elif config.head == "masked_words":
         yield from _masked_words(kind, config)
     if config.order:
-        yield from _dense("bert/head/order", ORDER, width, 2)
+        yield from dense_weights("bert/head/order", ORDER, width, 2)
 
 
 def _masked_words(kind: str, config: Config) -> Iterator[Weight]:
     dense, norm, bias = MASKED_WORDS[kind]
-    yield from _dense("bert/head/hidden", dense, config.width, config.width)
-    yield from _norm("bert/head/norm", norm, config.width)
+    yield from dense_weights("bert/head/hidden", dense, config.width, config.width)
+    yield from norm_weights("bert/head/norm", norm, config.width)
     yield Weight("bert/head/bias", bias, (config.vocabulary,))
 
 
-def _dense(ours: str, theirs: str, inputs: int, outputs: int) -> Iterator[Weight]:
+def dense_weights(ours: str, theirs: str, inputs: int, outputs: int) -> Iterator[Weight]:
+    """A dense layer."""
     yield Weight(f"{ours}/kernel", f"{theirs}.weight", (outputs, inputs), turned=True)
     yield Weight(f"{ours}/bias", f"{theirs}.bias", (outputs,))
 
 
-def _norm(ours: str, theirs: str, width: int) -> Iterator[Weight]:
+def norm_weights(ours: str, theirs: str, width: int) -> Iterator[Weight]:
+    """A normalisation."""
     yield Weight(f"{ours}/gamma", f"{theirs}.weight", (width,))
     yield Weight(f"{ours}/beta", f"{theirs}.bias", (width,))

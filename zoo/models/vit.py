@@ -1,8 +1,9 @@
 """Vit: images cut into patches and read as words (Dosovitskiy et al., 2020; arXiv 2010.11929).
 
 Also the plain baselines (Beyer et al., 2022; arXiv 2205.01580: sine positions, the mean as pooling), registers (Darcet
-et al., 2023), the stabilisers of later work, and the compact variant for small images (Hassani et al., 2021: a
-convolutional stem, sequence pooling) by options.
+et al., 2023), DeiT with its distillation token (Touvron et al., 2020; arXiv 2012.12877: the first register, where the
+pooling is "distilled"), the stabilisers of later work, and the compact variant for small images (Hassani et al., 2021:
+a convolutional stem, sequence pooling) by options.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Vit(keras.Model):
         if config.head == "classify":
             self.pooler = self._make_pooler()
             self.head = OutputHead(
-                config.classes, config.width, "none", config.dropout, generator, DEVIATION, name="head", **policy
+                config.classes, config.pooled_width, "none", config.dropout, generator, DEVIATION, name="head", **policy
             )
         self.build()
 
@@ -149,6 +150,8 @@ class Vit(keras.Model):
     def _pooled(self, x: Any) -> Any:
         if self.config.pooling == "class":
             return x[:, 0]
+        if self.config.pooling == "distilled":
+            return ops.reshape(x[:, :2], (-1, 2 * self.config.width))
         x = x[:, self.config.leading :]  # registers are the model's own
         return ops.mean(x, axis=1) if self.pooler is None else self.pooler(x)
 

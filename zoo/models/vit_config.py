@@ -52,9 +52,9 @@ class Config:
     patch_dropout: float = option(0.0, "share of the patches of an image not seen in training", low=0.0, high=0.95)
     pooling: str = option(
         "class",
-        "one vector of an image: class (of a class token), mean (of the patches), attention (of a learned query), "
-        "sequence (a weighted mean)",
-        choices=("class", "mean", "attention", "sequence"),
+        "one vector of an image: class (of a class token), distilled (of a class token and of the first register, side "
+        "by side, as DeiT has it), mean (of the patches), attention (of a learned query), sequence (a weighted mean)",
+        choices=("class", "distilled", "mean", "attention", "sequence"),
     )
     head: str = option("none", "what stands above the encoder; tasks set it", choices=("none", "classify"))
     classes: int = option(0, "outputs of the head classify; 0: taken from the labels", low=0)
@@ -72,6 +72,9 @@ class Config:
         if self.positions == "sine" and (self.width % 4 or self.width < 8):
             problem = f"sine positions need a width that is a multiple of 4, at least 8, not {self.width}"
             raise UserError(problem, where="width")
+        if self.pooling == "distilled" and not self.registers:
+            problem = 'the pooling "distilled" reads a register, and there is none'
+            raise UserError(problem, where="registers", remedy="Set registers to 1.")
         if self.classes and self.head != "classify":
             problem = f'the head "{self.head}" has no classes'
             raise UserError(problem, where="classes", remedy="Leave it at 0, or set head to classify.")
@@ -105,7 +108,12 @@ class Config:
     @property
     def leading(self) -> int:
         """Tokens before those of the patches: the class token, if any, and the registers."""
-        return (self.pooling == "class") + self.registers
+        return (self.pooling in ("class", "distilled")) + self.registers
+
+    @property
+    def pooled_width(self) -> int:
+        """Of the vector of an image, which the head takes."""
+        return self.width * 2 if self.pooling == "distilled" else self.width
 
     @property
     def stem_stride(self) -> int:
