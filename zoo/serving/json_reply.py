@@ -1,5 +1,6 @@
 """Tensors to the JSON of a predict reply, as TensorFlow Serving's util/json_tensor.cc writes it, layout included."""
 
+import struct
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
@@ -11,6 +12,9 @@ from zoo.serving.json_text import utf8
 from zoo.serving.status import invalid
 
 _INTEGERS = tuple(map(np.dtype, ("int8", "uint8", "int16", "int32", "int64", "uint32", "uint64")))
+FEW = 12  # numbers
+_SINGLE = struct.Struct("f")
+_MOST_SINGLE = float(np.finfo(np.float32).max)
 _NO_NUMBER = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 Bracket = Callable[[Sequence[str], int], str]  # (elements, axis) -> the list of them
@@ -106,12 +110,24 @@ def _leaves(name: str, array: np.ndarray) -> list[str]:
 def decimals(flat: np.ndarray) -> list[str]:
     """Numbers as Serving writes them: with six digits, or with as many as it takes to read the same number back."""
     values = flat.tolist()
-    texts = _printed("%g", values)
-    longer = np.flatnonzero(np.array(texts, np.float64).astype(flat.dtype) != flat).tolist()
-    digits = "%.9g" if flat.dtype == np.float32 else "%.17g"
-    for index, text in zip(longer, _printed(digits, [values[index] for index in longer]), strict=True):
-        texts[index] = text
+    single = flat.dtype == np.float32
+    digits = "%.9g" if single else "%.17g"
+    if len(values) <= FEW:  # numpy's arrays cost more than they spare
+        texts = [_printed_one(value, digits, single) for value in values]
+    else:
+        texts = _printed("%g", values)
+        longer = np.flatnonzero(np.array(texts, np.float64).astype(flat.dtype) != flat).tolist()
+        for index, text in zip(longer, _printed(digits, [values[index] for index in longer]), strict=True):
+            texts[index] = text
     return [_NO_NUMBER.get(text) or (text if "." in text or "e" in text else text + ".0") for text in texts]
+
+
+def _printed_one(value: float, digits: str, single: bool) -> str:
+    text = f"{value:g}"
+    read = float(text)
+    if single and abs(read) <= _MOST_SINGLE:
+        (read,) = _SINGLE.unpack(_SINGLE.pack(read))
+    return text if read == value else digits % value
 
 
 def _printed(pattern: str, values: list[float]) -> list[str]:

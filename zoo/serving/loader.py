@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from zoo.errors import UserError
+from zoo.serving import memory
 from zoo.serving.batching import Batched, BatchingParameters, Ran, Scheduler, read_parameters
 from zoo.serving.metrics import Metrics
 from zoo.serving.options import Options
@@ -47,6 +48,7 @@ class Loader:
         except BaseException:
             servable.close()
             raise
+        memory.settle()
         plain.on_run = lambda seconds: self.metrics.runtime_latency.add((name, "Predict", "TF1"), seconds * 1e6)
         return servable
 

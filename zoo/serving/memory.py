@@ -3,9 +3,13 @@
 Two things keep it otherwise. TensorFlow's oneDNN build takes tensors from a pool that never shrinks. And the C library
 keeps what lies free below something that is in use. Measured with weights of 90 MB: of the 160 MB that a first load
 took, none came back on unloading; without the pool 75, and 155 when the C library is told, too.
+
+What stays loaded is kept from Python's search for cycles: it is a million objects of TensorFlow and of the graph, and
+looking through them all takes a tenth of a second or more, in which no request is answered.
 """
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from functools import cache
@@ -21,8 +25,16 @@ def leave_the_pool() -> None:
     os.environ.setdefault(_POOL, "1")
 
 
+def settle() -> None:
+    """To be called when a version is ready: what there is now will stay, and is not looked through any more."""
+    gc.freeze()
+
+
 def give_back() -> None:
-    """Gives the system what is free. Nothing happens where the C library has no such function: it is glibc's."""
+    """Frees what only refers to itself and gives the system what is free, where the C library (glibc's) can do that."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
     trim = _trim()
     if trim:
         trim(0)

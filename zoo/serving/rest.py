@@ -1,7 +1,8 @@
 """The REST API of TensorFlow Serving as an ASGI application: predictions, status and metadata.
 
 Written on ASGI itself, which is all that the one regular expression of Serving's routing needs. Everything that takes
-time (reading JSON, the model, writing JSON) happens in a pool of threads, in one hop; the event loop only moves bytes.
+time (reading JSON, the model, writing JSON) happens in a pool of threads, in one hop; the event loop only moves bytes,
+and answers what is known to take less time than the hop (`zoo.serving.quick`).
 """
 
 import asyncio
@@ -13,11 +14,13 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from zoo.serving import examples, json_reply, json_tensor, json_text
 from zoo.serving.models import Models
+from zoo.serving.quick import Quick
 from zoo.serving.status import Code, RequestError, invalid
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class RestOptions:
         token: what a client must send as `Authorization: Bearer TOKEN`; empty for nothing.
         metrics_path: where the metrics are; empty for nowhere.
         page: (path) -> (status, body, content type) for what is not part of the API, or None for what it has not.
+        batched: requests wait for each other, so none may be answered on the event loop.
     """
 
     max_request_bytes: int = 256 * 2**20
@@ -70,6 +74,7 @@ class RestOptions:
     token: str = ""
     metrics_path: str = ""
     page: Callable[[str], tuple[int, bytes, bytes] | None] | None = None
+    batched: bool = False
 
 
 class Reply(NamedTuple):
@@ -90,6 +95,7 @@ def app(models: Models, threads: ThreadPoolExecutor, options: RestOptions | None
     """
     options = options or RestOptions()
     extra = _CORS if options.cors else []
+    quick, post = Quick(), partial(_post, models)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,7 +107,11 @@ def app(models: Models, threads: ThreadPoolExecutor, options: RestOptions | None
                 _check_token(headers, options.token)
             if method == "POST" and _API.fullmatch(path):
                 body = await _read(headers, receive, options)
-                reply = Reply(await asyncio.get_running_loop().run_in_executor(threads, _post, models, path, body))
+                if not options.batched and quick.trusts(path, body):
+                    reply = Reply(quick.timed(post, path, body))
+                else:
+                    loop = asyncio.get_running_loop()
+                    reply = Reply(await loop.run_in_executor(threads, quick.timed, post, path, body))
             else:
                 reply = _get(models, method, path, headers, options)
         except _Gone:

@@ -178,6 +178,7 @@ class _Rest:
             token=options.token,
             metrics_path=metrics_path,
             page=page(models) if options.playground else None,
+            batched=options.enable_batching,
         )
         config = uvicorn.Config(
             app(models, self._threads, rest),
