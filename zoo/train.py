@@ -237,7 +237,7 @@ class Session:
             answers = self.task.predict(self.model, raws)
         lines = [f"update {done}"]
         for example, answer in list(zip(self.examples, answers, strict=True))[: self.choices.samples]:
-            lines += [*(f"  {name}: {example[name]}" for name in self.task.columns), f"  answer: {answer}", ""]
+            lines += [*(f"  {name}: {_shown(example[name])}" for name in self.task.columns), f"  answer: {answer}", ""]
         for line in lines[1:]:
             say(line)
         with (self.run.folder / "samples.txt").open("a", encoding="utf-8") as file:
@@ -250,3 +250,7 @@ class Session:
         self.step.sync()
         self.meta |= {"step": done, "seconds": time.monotonic() - self.started}
         self.checkpoints.save(capture(self.model, self.step.optimizer, self.step), self.meta, goodness)
+
+
+def _shown(value: Any) -> Any:
+    return f"a file of {len(value):,} bytes" if isinstance(value, bytes) else value

@@ -19,7 +19,7 @@ from apps.cli import (
 )
 
 
-def task_line(task: str, doc: str | None, checked: bool = False, name: str = "") -> CommandLine:
+def task_line(task: str, doc: str | None, checked: bool = False, name: str = "", of_files: bool = False) -> CommandLine:
     """The command line of a task.
 
     Args:
@@ -27,6 +27,7 @@ def task_line(task: str, doc: str | None, checked: bool = False, name: str = "")
         doc: the file's docstring; --help shows it whole.
         checked: whether the task has labels, which `check` looks at.
         name: of the file, where the task has a file of its own name besides.
+        of_files: whether its inputs are files, such as images, and not lines of text.
     """
     app = CommandLine(name or task, doc)
 
@@ -66,6 +67,17 @@ def task_line(task: str, doc: str | None, checked: bool = False, name: str = "")
         from apps.commands.task import evaluate_home
 
         evaluate_home(args, args.test, checked and args.by_label)
+
+    if of_files:
+
+        @app.command(model_argument, files_arguments)
+        def predict(args: Namespace) -> None:
+            """Answer files, from a model home or (also without TensorFlow) from a run."""
+            from apps.commands.task import predict_files
+
+            predict_files(args)
+
+        return app
 
     @app.command(model_argument, lines_arguments("one input a line; several parts of it are divided by tabs"))
     def predict(args: Namespace) -> None:
@@ -125,6 +137,13 @@ def home_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
     parser.add_argument("home", metavar="HOME", help="the model home, such as saved_models/NAME")
     parser.add_argument("--version", type=int, metavar="N", help="its number (default: the next free one)")
+
+
+def files_arguments(parser: ArgumentParser) -> None:
+    """The files that are asked about, --output and --backend."""
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a file, or a folder: then every file in it")
+    parser.add_argument("--output", metavar="FILE", help="one answer a line (default: standard output)")
+    backend_argument(parser)
 
 
 def lines_arguments(about: str) -> Arguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from itertools import islice
@@ -21,6 +21,7 @@ from zoo.tasks.task import Task, find
 
 LOOKED_AT = 2000  # rows of the user's file that tell how long its texts are
 LEAST_UPDATES = 200
+FILES_AT_ONCE = 256  # that are held in memory
 
 
 def check_files(args: Namespace, task: str) -> None:
@@ -207,16 +208,42 @@ def predict_lines(args: Namespace) -> None:
             print(told(answer), file=file)
 
 
+def predict_files(args: Namespace) -> None:
+    """A line for each file: its path, a tab, the answer."""
+    files = [each for path in args.files for each in _files(Path(path))]
+    _, answers = answering(args.model)
+    with output(args.output) as file:
+        for first in range(0, len(files), FILES_AT_ONCE):
+            some = files[first : first + FILES_AT_ONCE]
+            for path, answer in zip(some, answers([path.read_bytes() for path in some]), strict=True):
+                print(f"{path}\t{told(answer)}", file=file)
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or those of a folder, hidden ones left out."""
+    if path.is_dir():
+        return sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+    if not path.is_file():
+        raise UserError("there is no such file", where=str(path))
+    return [path]
+
+
 def answerer(path: str) -> Any:
     """Lines -> answers, by a run or a model home."""
+    task, answers = answering(path)
+    return lambda given: answers(list(raws(given, task)))
+
+
+def answering(path: str) -> tuple[Task, Callable[[list[Any]], list[Any]]]:
+    """The task of a run or a model home, and raw inputs -> answers by it."""
     if (Path(path) / "checkpoints").is_dir():
         run = Run.open(path)
-        task, model = run.task, run.model()
-        return lambda given: task.predict(model, list(raws(given, task)))
+        model = run.model()
+        return run.task, lambda raws: run.task.predict(model, raws)
     from zoo.export.loaded import load
 
     home = load(path)
-    return lambda given: home(list(raws(given, home.task)))
+    return home.task, home
 
 
 def raws(given: Iterable[str], task: Task) -> Iterator[Any]:

@@ -1,8 +1,10 @@
 """What a model home carries for its operator: batching parameters, lines to copy, models.config."""
 
+import base64
 import json
 import re
 import shlex
+import subprocess
 
 import pytest
 from google.protobuf import text_format
@@ -43,6 +45,15 @@ def test_the_curl_line_survives_the_shell():
     words = shlex.split(line)
     assert words[:2] == ["curl", "-d"] and words[3] == "localhost:8501/v1/models/my-model:predict"
     assert json.loads(words[2]) == {"instances": ['It\'s a "dog" — 犬\\']}
+
+
+def test_a_file_is_sent_by_its_line(tmp_path):
+    line = fenced(lines_to_copy("m", b"any"))[0].strip()
+    assert line.endswith(" | curl -d @- localhost:8501/v1/models/m:predict")
+    data = bytes(range(256))
+    (tmp_path / "FILE").write_bytes(data)
+    sent = subprocess.run(["sh", "-c", line.partition(" | curl")[0]], cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(sent.stdout) == {"instances": [{"b64": base64.b64encode(data).decode()}]}
 
 
 def test_docker_lines_for_cpu_and_gpu():

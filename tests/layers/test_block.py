@@ -108,7 +108,7 @@ def test_without_a_mask_everything_is_seen():
     stack = make(Stack, 2, config(norm="pre"))
     everything = np.ones((1, 1, 1, TARGET), bool)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Keras has its own thoughts about arguments of this name
+        warnings.simplefilter("error", UserWarning)  # Keras has its own thoughts about arguments of this name
         assert_near(stack(X), stack(X, everything))
     assert_near(stack.attention(X), stack.attention(X, everything))
 

@@ -60,18 +60,27 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def lines_to_copy(name: str, example: str | Mapping[str, str]) -> str:
+def _request(name: str, example: str | bytes | Mapping[str, str]) -> str:
+    """A shell line that asks a model over REST."""
+    url = f"localhost:8501/v1/models/{name}:predict"
+    if isinstance(example, bytes):  # a file has no place in a line
+        body = """'{"instances": [{"b64": "%s"}]}' "$(base64 < FILE | tr -d '\\n')\""""
+        return f"printf {body} | curl -d @- {url}"
+    body = json.dumps({"instances": [example]}, ensure_ascii=False).replace("'", "'\\''")
+    return f"curl -d '{body}' {url}"
+
+
+def lines_to_copy(name: str, example: str | bytes | Mapping[str, str]) -> str:
     """How to ask a model and to run it by Docker, Docker Compose and Kubernetes, in Markdown.
 
     Args:
         name: of the model, whose home stands in the working folder.
-        example: an input, or a value for each of the inputs.
+        example: an input, or a value for each of the inputs; of bytes a file is asked about.
     """
-    body = json.dumps({"instances": [example]}, ensure_ascii=False).replace("'", "'\\''")
     flags = ["--enable_batching", f"--batching_parameters_file=/models/{name}/batching_parameters.txt"]
     arguments = " ".join(flags)
     return f"""```
-curl -d '{body}' localhost:8501/v1/models/{name}:predict
+{_request(name, example)}
 ```
 
 Without Docker: `zoo serve` with the folder that holds this one. In Python: `zoo.load("{name}")([…])`.

@@ -236,6 +236,7 @@ class Task(ABC):
 
 TASKS = {
     "answer": "zoo.tasks.answer:Answer",
+    "classify_images": "zoo.tasks.classify_images:ClassifyImages",
     "classify_text": "zoo.tasks.classify_text:ClassifyText",
     "embed": "zoo.tasks.embed:Embed",
     "fill_mask": "zoo.tasks.fill_mask:FillMask",
