@@ -68,17 +68,11 @@ def task_line(task: str, doc: str | None, checked: bool = False, name: str = "",
 
         evaluate_home(args, args.test, checked and args.by_label)
 
-    if of_files:
+    (_predict_files if of_files else _predict_lines)(app)
+    return app
 
-        @app.command(model_argument, files_arguments)
-        def predict(args: Namespace) -> None:
-            """Answer files, from a model home or (also without TensorFlow) from a run."""
-            from apps.commands.task import predict_files
 
-            predict_files(args)
-
-        return app
-
+def _predict_lines(app: CommandLine) -> None:
     @app.command(model_argument, lines_arguments("one input a line; several parts of it are divided by tabs"))
     def predict(args: Namespace) -> None:
         """Answer lines, from a model home or (also without TensorFlow) from a run."""
@@ -86,7 +80,14 @@ def task_line(task: str, doc: str | None, checked: bool = False, name: str = "",
 
         predict_lines(args)
 
-    return app
+
+def _predict_files(app: CommandLine) -> None:
+    @app.command(model_argument, files_arguments)
+    def predict(args: Namespace) -> None:
+        """Answer files, from a model home or (also without TensorFlow) from a run."""
+        from apps.commands.task import predict_files
+
+        predict_files(args)
 
 
 def _own_data(parser: ArgumentParser) -> None:
