@@ -85,5 +85,6 @@ class SequencePooling(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         """x [B, T, D] -> [B, D]."""
-        shares = ops.softmax(ops.cast(self.score(x), "float32"), axis=1)  # [B, T, 1]
-        return ops.sum(ops.cast(shares, x.dtype) * x, axis=1)
+        shares = ops.softmax(ops.cast(self.score(x), "float32"), axis=1)
+        shares = ops.transpose(ops.cast(shares, x.dtype), (0, 2, 1))  # [B, 1, T]
+        return ops.matmul(shares, x)[:, 0]

@@ -100,7 +100,11 @@ class Vit(keras.Model):
 
     def _embed(self, inputs: dict[str, Any], training: bool, kept: Any = None) -> Any:
         """Tokens [B, T, D] as the encoder takes them; of the patches those that are kept, int32 [B, K], or all."""
-        x = self.positions(self.stem(ops.cast(inputs["images"], self.compute_dtype)))
+        config = self.config
+        size = (config.image_height, config.image_width, config.channels)
+        # A step compiled for any shape knows none; the sizes are needed to tell rows of patches apart.
+        images = ops.reshape(ops.cast(inputs["images"], self.compute_dtype), (-1, *size))
+        x = self.positions(self.stem(images))
         if kept is not None:
             x = keep_patches(x, kept)
         if self.leading_tokens is not None:
@@ -153,7 +157,9 @@ class Vit(keras.Model):
         if self.config.pooling == "distilled":
             return ops.reshape(x[:, :2], (-1, 2 * self.config.width))
         x = x[:, self.config.leading :]  # registers are the model's own
-        return ops.mean(x, axis=1) if self.pooler is None else self.pooler(x)
+        if self.pooler is not None:
+            return self.pooler(x)
+        return ops.cast(ops.mean(ops.cast(x, "float32"), axis=1), x.dtype)  # half precision cannot count far
 
     def compute_output_spec(self, inputs: dict[str, Any], training: bool = False) -> keras.KerasTensor:
         """Said, not traced."""
