@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.tasks.images import examples, made, picture, pictures
+from tests.tasks.images import SMALL, examples, made, picture, pictures
 from zoo.data.plan import Shape
 from zoo.errors import UserError
 from zoo.training import devices
@@ -86,8 +86,11 @@ def test_labels_that_cannot_be():
         fitted().encode({"image": picture("red"), "label": " "})
 
 
-def test_learns_and_answers():
-    task = fitted(training={"steps": 40, "peak_rate": 3e-3, "warmup": 1})
+@pytest.mark.parametrize(
+    "model", [SMALL, {**SMALL, "stem": "conv", "stem_layers": 2, "pooling": "sequence"}], ids=["patches", "convolutions"]
+)
+def test_learns_and_answers(model):
+    task = fitted(training={"steps": 40, "peak_rate": 3e-3, "warmup": 1}, model=model)
     rows = [task.encode(each) for each in pictures(12)]
     model = task.build_model(1)
     optimizer = build_optimizer(task.recipe.training, 3e-3, model.trainable_variables)
