@@ -10,7 +10,7 @@ from keras import ops
 
 from zoo.training.choices import Pace, TrainingChoices
 
-NOT_DECAYED = ("bias", "gamma", "beta", "positions")
+NOT_DECAYED = ("bias", "gamma", "beta", "scale", "positions", "leading_tokens")
 
 
 class AdamW(keras.optimizers.AdamW):
@@ -61,7 +61,7 @@ class PacedAdamW(AdamW):
 def build_optimizer(choices: TrainingChoices, schedule: Any, variables: list[Any]) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov and Hutter, 2019) whose state exists already, so that a checkpoint can fill it.
 
-    Weight decay leaves out biases, norms and tables of positions. Clipping belongs to the step, which clips the
+    Weight decay leaves out biases, norms, layer scales, positions, class tokens and registers. Clipping belongs to the step, which clips the
     gradient of the whole update.
     """
     settings = {
