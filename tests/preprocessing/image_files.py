@@ -79,6 +79,7 @@ def files() -> dict[str, bytes]:
         "png, high": saved(colour(3000, 2), "PNG"),
         "png, wide": saved(colour(1, 4001), "PNG"),
         "bmp": saved(image, "BMP"),
+        "bmp, something behind it": saved(image, "BMP") + b"\0\0",
         "bmp, grey": saved(grey, "BMP"),
         "bmp, palette": saved(few, "BMP"),
         "bmp, 32 bits": saved(alpha, "BMP"),

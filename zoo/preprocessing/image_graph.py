@@ -2,7 +2,8 @@
 
 Stock TensorFlow ops. It gives the pixels of `zoo.preprocessing.image`, which says what happens to an image: to the bit,
 but for CMYK, where the two differ by 1/255 at most. A row that cannot be decoded, as far as its headers tell, is not
-ok; damage inside of the pixels is found by the decoder op alone, which fails the request.
+ok; damage inside of the pixels is found by the decoder op alone, which fails the request. Pillow forgives more: here
+something between the segments of a JPEG is not ok, nor is a first frame of a GIF of more than 5 MB.
 """
 
 from __future__ import annotations
@@ -169,8 +170,12 @@ def _png(data: header.Bytes, most_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
 def _bmp(data: header.Bytes, most_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     found = header.bmp(data, most_pixels)
 
+    def decoded(channels: int) -> tf.Tensor:
+        # The op refuses a file with anything behind its pixels, which some programs write.
+        return tf.io.decode_bmp(tf.strings.substr(data.text, 0, found.end), channels)
+
     def from_palette() -> tf.Tensor:
-        chosen = tf.cast(tf.io.decode_bmp(data.text)[..., 0], tf.int32)
+        chosen = tf.cast(decoded(0)[..., 0], tf.int32)
         colours = data.number(found.palette + tf.range(4 * 256), 1)
         colours = tf.where(tf.range(4 * 256) < 4 * found.colours, colours, 0)
         rgb = tf.cast(tf.reshape(colours, [256, 4]), tf.uint8)[:, 2::-1]  # blue comes first
@@ -178,8 +183,8 @@ def _bmp(data: header.Bytes, most_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
 
     decoders = {
         8: from_palette,
-        24: lambda: tf.io.decode_bmp(data.text, channels=3),
-        32: lambda: tf.io.decode_bmp(data.text, channels=4)[..., :3],  # the fourth is nothing without a mask
+        24: lambda: decoded(3),
+        32: lambda: decoded(4)[..., :3],  # the fourth is nothing without a mask
     }
     chosen = tf.argmax(tf.stack([found.bits == each for each in decoders]), output_type=tf.int32)
     return _decoded(found.header.ok, lambda: tf.switch_case(chosen, list(decoders.values())))

@@ -69,10 +69,14 @@ class Png(NamedTuple):
 
 
 class Bmp(NamedTuple):
-    """A BMP: its header, bits a pixel, and its palette: where it begins and how many colours it has, all int32 []."""
+    """A BMP: its header, bits a pixel, where its pixels end, where its palette begins and how many colours that has.
+
+    All are int32 [].
+    """
 
     header: Header
     bits: tf.Tensor
+    end: tf.Tensor
     palette: tf.Tensor
     colours: tf.Tensor
 
@@ -169,9 +173,10 @@ def bmp(data: Bytes, most_pixels: int) -> Bmp:
     ok = (size >= 40) & (start >= 14 + size) & _among(bits, BMP_BITS) & (data.number(30, 4) == 0)
     ok &= small_enough(height, width, most_pixels)
     needed = (tf.cast(width, tf.int64) * tf.cast(bits, tf.int64) + 31) // 32 * 4 * tf.cast(height, tf.int64)
-    ok &= tf.cast(start, tf.int64) + needed <= tf.cast(data.length, tf.int64)
+    end = tf.cast(start, tf.int64) + needed
+    ok &= end <= tf.cast(data.length, tf.int64)
     colours = tf.where((colours > 0) & (colours < 256), colours, 256)
-    return Bmp(Header(height, width, ok), bits, 14 + size, colours)
+    return Bmp(Header(height, width, ok), bits, tf.cast(end, tf.int32), 14 + size, colours)
 
 
 def gif(data: Bytes, most_pixels: int) -> Gif:
