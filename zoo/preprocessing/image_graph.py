@@ -34,7 +34,7 @@ class GraphImage(tf.Module):
         super().__init__()
         self.choices = choices
 
-    @tf.autograph.experimental.do_not_convert  # loops and branches are written out, and tracing takes half as long
+    @tf.autograph.experimental.do_not_convert  # loops and branches are written out
     def encode(self, image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Image files, string [B], to what a model gets.
 
