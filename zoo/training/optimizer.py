@@ -61,8 +61,8 @@ class PacedAdamW(AdamW):
 def build_optimizer(choices: TrainingChoices, schedule: Any, variables: list[Any]) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov and Hutter, 2019) whose state exists already, so that a checkpoint can fill it.
 
-    Weight decay leaves out biases, norms, layer scales, positions, class tokens and registers. Clipping belongs to the step, which clips the
-    gradient of the whole update.
+    Weight decay leaves out biases, norms, layer scales, positions, class tokens and registers. Clipping belongs to the
+    step, which clips the gradient of the whole update.
     """
     settings = {
         "learning_rate": schedule,
