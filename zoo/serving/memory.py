@@ -12,8 +12,11 @@ import ctypes
 import gc
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 
+LARGE = 4 * 2**20  # bytes; most tensors of a request are smaller
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 _POOL = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 
 
@@ -23,6 +26,16 @@ def leave_the_pool() -> None:
     Whoever has set the variable of the environment has decided.
     """
     os.environ.setdefault(_POOL, "1")
+
+
+def give_back_large() -> None:
+    """Lets the C library (glibc) take what is large from the system and give it back at once.
+
+    By itself it raises the bound of "large" with every large thing that is freed, up to 32 MB; after a few requests of
+    such a size they lie in the heaps of as many threads, with holes that stay.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE)
 
 
 def settle() -> None:

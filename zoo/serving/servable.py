@@ -167,6 +167,7 @@ def _load(path: Path, options: SessionOptions) -> tuple[Any, Any]:
             "directory exists and that you have the right permissions for accessing it.",
         )
     memory.leave_the_pool()
+    memory.give_back_large()
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers its ops, which the stock server has built in)
 
