@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 
 LARGE = 4 * 2**20  # bytes; most tensors of a request are smaller
-_M_MMAP_THRESHOLD = -3  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _POOL = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 
 
@@ -32,10 +32,13 @@ def give_back_large() -> None:
     """Lets the C library (glibc) take what is large from the system and give it back at once.
 
     By itself it raises the bound of "large" with every large thing that is freed, up to 32 MB; after a few requests of
-    such a size they lie in the heaps of as many threads, with holes that stay.
+    such a size they lie in the heaps of as many threads, with holes that stay. Where the bound is given, so must be
+    what may lie free at the end of a heap: else it is so little that a model's tensors come anew from the system.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, LARGE)
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE)
 
 
 def settle() -> None:
