@@ -61,3 +61,12 @@ def test_it_is_saved_with_its_stored_weights_alone(bundle, tmp_path):
     answer = served.signatures["serving_default"](image_bytes=tf.constant(bundle.examples))
     expected = exported.functions["serving_default"](image_bytes=tf.constant(bundle.examples))
     assert (answer["label"].numpy() == expected["label"].numpy()).all()
+
+
+def test_low_rank_additions_are_merged():
+    task = made("classify_images", training={"lora_rank": 2})
+    task.fit(examples(pictures(6)))
+    raws = [each["image"] for each in pictures(3)]
+    adapted = Bundle(task, scatter(task.build_model(3), size=0.1), raws)
+    found = build(adapted, "float32").functions["probabilities"](image_bytes=tf.constant(raws))
+    assert found["probabilities"].numpy() == pytest.approx(task.probabilities(adapted.model, raws), abs=1e-5)

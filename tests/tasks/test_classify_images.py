@@ -124,6 +124,13 @@ def test_weights_go_on_at_another_size_and_for_other_labels():
         narrow.start_from(narrow.build_model(3), start)
 
 
+def test_low_rank_additions_learn_alone_with_the_head():
+    task = fitted(training={"lora_rank": 2})
+    learning = [variable.path for variable in task.build_model(1).trainable_variables]
+    assert any("lora" in path for path in learning)
+    assert all("lora" in path or "/head/" in path for path in learning)
+
+
 def test_signatures_are_frozen():
     assert {name: (list(each.inputs), list(each.outputs)) for name, each in fitted().signatures().items()} == {
         "serving_default": (["image_bytes"], ["label", "score", "ok"]),

@@ -13,6 +13,7 @@ from zoo.export.block_weights import is_state
 from zoo.export.bundle import Bundle, Exported
 from zoo.export.keras_graph import KerasGraph, inner, rounded
 from zoo.export.keras_graph import weights_of as weights_by_path
+from zoo.layers.adapters import merge
 from zoo.tasks.classify_images import ClassifyImages
 from zoo.tasks.image_encoder import ImageEncoder
 
@@ -24,7 +25,7 @@ def build(bundle: Bundle, storage: str) -> Exported:
     """
     task = bundle.task
     assert isinstance(task, ClassifyImages)
-    weights = bundle.weights or {each.path: keras.ops.convert_to_numpy(each) for each in bundle.model.weights}
+    weights = merge(bundle.weights or {each.path: keras.ops.convert_to_numpy(each) for each in bundle.model.weights})
     module = ImageModule(bundle, weights, storage)
     labels = tf.constant(task.labels.names)
     one_input = [tf.TensorSpec([None], tf.string, name="image_bytes")]

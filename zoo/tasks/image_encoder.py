@@ -20,12 +20,13 @@ from zoo.preprocessing.image import Image, ImageChoices
 from zoo.recipe import Recipe, Schema, option
 from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
+from zoo.tasks.starting import check_alike, check_head, take
 from zoo.tasks.task import OwnPlan, Task, make, resolve
 from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
 
 ROWS = 32  # of a batch in `predict`
 # What a model may have for itself, by what is in the paths of its variables.
-OWN = {"/pooler/": "pooler", "/head/": "head"}
+OWN = {"/pooler/": "pooler", "/head/": "head", "/lora_kernel_": "low-rank additions"}
 # What two encoders may differ in and yet share their weights; of images of another size positions are resampled.
 FREE = (
     *("image_height", "image_width", "dropout", "attention_dropout", "drop_path", "patch_dropout"),
@@ -182,9 +183,7 @@ class ImageEncoder(Task):
         Raises: UserError where [model] does not go with the task or with the size of the images.
         """
         config = self._sized
-        if config.head not in ("none", self.head):
-            problem = f'the head "{config.head}" is none of the task {self.name}'
-            raise UserError(problem, where="[model] head", remedy="Leave it out: the task sets it.")
+        check_head(config, self.head, self.name)
         return replace(config, **self.sizes())
 
     @property
@@ -204,33 +203,31 @@ class ImageEncoder(Task):
         frozen_blocks(self.recipe.training.freeze, self.config.layers, True)
 
     def build_model(self, seed: int) -> Any:
+        from zoo.layers.adapters import adapt
+
+        choices = self.recipe.training
         model = resolve(FAMILIES[self.recipe.model.family])(self.config, seed=seed)
-        freeze(model.weights, self.recipe.training.freeze)
+        freeze(model.weights, choices.freeze)
+        if choices.lora_rank:
+            adapt(model, choices.lora_rank)
         return model
 
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes the encoder, positions resampled for another size of images; pooler and head where they fit."""
+        from zoo.layers.adapters import merge
         from zoo.models.vit import at_size
-        from zoo.training.checkpoints import restore_part, weights
+        from zoo.training.checkpoints import weights
 
         other = make(start.recipe)
         if not isinstance(other, ImageEncoder):
             raise UserError(f'weights of the task "{other.name}" do not serve "{self.name}"', where="--from")
         other.preprocessors = dict(start.preprocessors)
         theirs, ours = other.config, self.config
-        for field in ours.__dataclass_fields__:
-            mine, wanted = getattr(ours, field), getattr(theirs, field)
-            if field not in FREE and mine != wanted:
-                problem = f"model.{field} is {wanted!r} where the weights come from, {mine!r} here"
-                raise UserError(problem, where="[model]", remedy="Give the recipe the [model] of the other.")
-        arrays = at_size(weights(start.weights), theirs, ours)
+        check_alike(theirs, ours, FREE)
+        arrays = at_size(merge(weights(start.weights)), theirs, ours)
         alike = {"/head/": self.meaning == other.meaning, "/pooler/": theirs.pooling == ours.pooling}
         apart = [part for part, same in alike.items() if not same]
-        arrays = {name: array for name, array in arrays.items() if not any(part in name for part in apart)}
-        kept = restore_part(model, arrays, lambda name: any(part in name for part in OWN))
-        anew = [what for part, what in OWN.items() if any(part in name for name in kept)]
-        line = f"the weights come from {start.recipe.task} ({start.recipe.name})"
-        return [f"{line}; {' and '.join(anew)} anew" if anew else line]
+        return take(model, arrays, apart, OWN, start)
 
     @property
     def meaning(self) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from zoo.preprocessing.subwords import SubwordChoices, fit_subwords, load_subwor
 from zoo.recipe import Schema, option
 from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
+from zoo.tasks.starting import check_alike, check_head, take
 from zoo.tasks.task import OwnPlan, Task, make, resolve
 from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
 
@@ -213,9 +214,7 @@ class TextEncoder(Task):
         Raises: UserError where [model] does not go with the task, the vocabulary or the lengths.
         """
         config = self.recipe.model.config
-        if config.head not in ("none", self.head):
-            problem = f'the head "{config.head}" is none of the task {self.name}'
-            raise UserError(problem, where="[model] head", remedy="Leave it out: the task sets it.")
+        check_head(config, self.head, self.name)
         if config.vocabulary and config.vocabulary < self.subwords.size:
             problem = f"{config.vocabulary} is less than the {self.subwords.size} pieces of the vocabulary"
             raise UserError(
@@ -252,7 +251,7 @@ class TextEncoder(Task):
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes the encoder; pooler and head where they mean the same, each as a whole or not at all."""
         from zoo.layers.adapters import merge
-        from zoo.training.checkpoints import restore_part, weights
+        from zoo.training.checkpoints import weights
 
         other = make(start.recipe)
         if not isinstance(other, TextEncoder):
@@ -261,11 +260,7 @@ class TextEncoder(Task):
         if other.subwords.fingerprint != self.subwords.fingerprint:
             raise UserError("the weights were learned with another vocabulary", where="--from")
         theirs, ours = start.recipe.model.config, self.recipe.model.config
-        for field in ours.__dataclass_fields__:
-            mine, wanted = getattr(ours, field), getattr(theirs, field)
-            if field not in FREE and mine != wanted:
-                problem = f"model.{field} is {wanted!r} where the weights come from, {mine!r} here"
-                raise UserError(problem, where="[model]", remedy="Give the recipe the [model] of the other.")
+        check_alike(theirs, ours, FREE)
         arrays = merge(weights(start.weights))
         same = {
             "/head/": other.meaning == self.meaning and theirs.head_hidden == ours.head_hidden,
@@ -274,11 +269,7 @@ class TextEncoder(Task):
         wanted = {f"model/{variable.path}": tuple(variable.shape) for variable in model.weights}
         given = {name: array.shape for name, array in arrays.items()}
         apart = [part for part, alike in same.items() if not alike or _within(part, wanted) != _within(part, given)]
-        arrays = {name: array for name, array in arrays.items() if not any(part in name for part in apart)}
-        kept = restore_part(model, arrays, lambda name: any(part in name for part in OWN))
-        anew = [what for part, what in OWN.items() if any(part in name for name in kept)]
-        line = f"the weights come from {start.recipe.task} ({start.recipe.name})"
-        return [f"{line}; {' and '.join(anew)} anew" if anew else line]
+        return take(model, arrays, apart, OWN, start)
 
     def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """What of a batch the model takes."""
