@@ -14,15 +14,15 @@ import numpy as np
 from zoo.data.choices import DataChoices
 from zoo.data.plan import Shape
 from zoo.errors import UserError
-from zoo.models.registry import FAMILIES
 from zoo.preprocessing.augment import Augment, AugmentChoices
 from zoo.preprocessing.image import Image, ImageChoices
 from zoo.recipe import Recipe, Schema, option
 from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
-from zoo.tasks.starting import check_alike, check_head, take
-from zoo.tasks.task import OwnPlan, Task, make, resolve
-from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
+from zoo.tasks.starting import check_alike, check_head, encoder, take
+from zoo.tasks.task import OwnPlan, Task, make
+from zoo.tasks.text_encoder import Export
+from zoo.training.fine_tuning import FineTuning, frozen_blocks
 
 ROWS = 32  # of a batch in `predict`
 # What a model may have for itself, by what is in the paths of its variables.
@@ -42,14 +42,6 @@ class Data(DataChoices):
     broken: str = option(
         "refuse", "an image that cannot be read: refuse the data, or skip it and count it", choices=("refuse", "skip")
     )
-
-
-@dataclass(frozen=True)
-class Export:
-    """What is shipped."""
-
-    storage: str = option("float32", "of the weights in the SavedModel", choices=("float32", "float16", "bfloat16"))
-    about: str = option("", "what the model is not for, in the card's words")
 
 
 class ImageEncoder(Task):
@@ -203,14 +195,7 @@ class ImageEncoder(Task):
         frozen_blocks(self.recipe.training.freeze, self.config.layers, True)
 
     def build_model(self, seed: int) -> Any:
-        from zoo.layers.adapters import adapt
-
-        choices = self.recipe.training
-        model = resolve(FAMILIES[self.recipe.model.family])(self.config, seed=seed)
-        freeze(model.weights, choices.freeze)
-        if choices.lora_rank:
-            adapt(model, choices.lora_rank)
-        return model
+        return encoder(self.recipe, self.config, seed)
 
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes the encoder, positions resampled for another size of images; pooler and head where they fit."""

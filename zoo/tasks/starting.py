@@ -1,4 +1,4 @@
-"""Where a model begins: what tasks over an encoder share in taking over weights that exist."""
+"""Where a model begins: what tasks over an encoder share in building it and in taking over weights that exist."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.models.registry import FAMILIES
+from zoo.tasks.task import resolve
+from zoo.training.fine_tuning import freeze
+
+
+def encoder(recipe: Any, config: Any, seed: int) -> Any:
+    """A new model of the recipe's family, frozen or with low-rank additions as its [training] says."""
+    from zoo.layers.adapters import adapt
+
+    choices = recipe.training
+    model = resolve(FAMILIES[recipe.model.family])(config, seed=seed)
+    freeze(model.weights, choices.freeze)
+    if choices.lora_rank:
+        adapt(model, choices.lora_rank)
+    return model
 
 
 def check_head(config: Any, head: str, task: str) -> None:

@@ -14,15 +14,14 @@ import numpy as np
 from zoo.data.choices import DataChoices
 from zoo.data.plan import Shape
 from zoo.errors import UserError
-from zoo.models.registry import FAMILIES
 from zoo.preprocessing.labels import Labels
 from zoo.preprocessing.subwords import SubwordChoices, fit_subwords, load_subwords
 from zoo.recipe import Schema, option
 from zoo.tasks.compiled import compiled
 from zoo.tasks.model_section import model_section
-from zoo.tasks.starting import check_alike, check_head, take
-from zoo.tasks.task import OwnPlan, Task, make, resolve
-from zoo.training.fine_tuning import FineTuning, freeze, frozen_blocks
+from zoo.tasks.starting import check_alike, check_head, encoder, take
+from zoo.tasks.task import OwnPlan, Task, make
+from zoo.training.fine_tuning import FineTuning, frozen_blocks
 
 INPUTS = ("ids", "mask", "segments")
 ROWS = 32  # of a batch in `predict`
@@ -239,14 +238,7 @@ class TextEncoder(Task):
         frozen_blocks(self.recipe.training.freeze, config.layers, above)
 
     def build_model(self, seed: int) -> Any:
-        from zoo.layers.adapters import adapt
-
-        choices = self.recipe.training
-        model = resolve(FAMILIES[self.recipe.model.family])(self.config, seed=seed)
-        freeze(model.weights, choices.freeze)
-        if choices.lora_rank:
-            adapt(model, choices.lora_rank)
-        return model
+        return encoder(self.recipe, self.config, seed)
 
     def start_from(self, model: Any, start: Any) -> list[str]:
         """Takes the encoder; pooler and head where they mean the same, each as a whole or not at all."""

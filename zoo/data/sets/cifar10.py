@@ -15,7 +15,7 @@ import numpy as np
 from zoo.data.images import IMAGE, LABEL, encode_png
 from zoo.data.registry import About
 from zoo.data.sets.files import PublicFile, obtain
-from zoo.data.sets.tables import selection_begins
+from zoo.data.sets.tables import carved_rows
 from zoo.data.tables import Example, Table
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -26,13 +26,7 @@ SHA256 = {  # of the files as they are; they were packed for us, so they have no
     "test_images.u8diff.xz": "7c685ff721b60ca38a87c36b8867930e2c147e298b9de7ca0e9a3f7a8a3bb501",
     "test_labels.npy": "7a9295b23fdf82e7da7d554d7787ed7c3cf253b8e47dbb6ab00cfd7b07dca80a",
 }
-TRAIN = 20_000  # rows
-BOUNDS = {
-    "train": (0, selection_begins(TRAIN)),
-    "select": (selection_begins(TRAIN), TRAIN),
-    "train_all": (0, TRAIN),
-    "test": (0, 4_000),
-}
+BOUNDS = carved_rows(train=20_000, test=4_000)
 
 
 class DifferencesTable(Table):

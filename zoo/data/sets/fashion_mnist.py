@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.data.idx import Idx
 from zoo.data.registry import About
 from zoo.data.sets.files import PublicFile, obtain
-from zoo.data.sets.tables import selection_begins
+from zoo.data.sets.tables import carved_rows
 from zoo.data.tables import Table
 
 FOLDER = "vision/fashion_mnist"
@@ -33,13 +33,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-TRAIN = 60_000  # rows
-BOUNDS = {
-    "train": (0, selection_begins(TRAIN)),
-    "select": (selection_begins(TRAIN), TRAIN),
-    "train_all": (0, TRAIN),
-    "test": (0, 10_000),
-}
+BOUNDS = carved_rows(train=60_000, test=10_000)
 
 
 class FashionMnist:

@@ -18,6 +18,12 @@ def selection_begins(rows: int) -> int:
     return rows - max(round(rows * SELECTION_SHARE), SELECTION_LEAST)
 
 
+def carved_rows(train: int, test: int) -> dict[str, tuple[int, int]]:
+    """First row and end of each split, of the file of train or that of test, for sets with so many rows."""
+    border = selection_begins(train)
+    return {"train": (0, border), "select": (border, train), "train_all": (0, train), "test": (0, test)}
+
+
 @dataclass(frozen=True)
 class Part:
     """The file of a split.
